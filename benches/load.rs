@@ -1,0 +1,3 @@
+//! CPU per call and memory of the gate under load.
+
+fn main() {}

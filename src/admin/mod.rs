@@ -1,0 +1,1 @@
+//! The admin surface: the books and the state of the gate over HTTP.

@@ -1,0 +1,3 @@
+//! The owner's file, read once into domain values.
+
+pub mod setup;

@@ -1,0 +1,87 @@
+//! What needs a restart to change: listeners, paths, limits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::policy::target::ExtraRoots;
+
+/// Everything that is fixed while the gate runs.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// `listen.proxy`.
+    pub proxy: SocketAddr,
+    /// `listen.admin`.
+    pub admin: SocketAddr,
+    /// Where the certificate authority lives.
+    pub certs: PathBuf,
+    /// `ledger.path`; `None` keeps the books in memory only.
+    pub journal: Option<PathBuf>,
+    /// `upstream.*`.
+    pub upstream: UpstreamSetup,
+    /// `limits.*`.
+    pub limits: Limits,
+    /// Worker threads; one per core unless told otherwise.
+    pub workers: usize,
+}
+
+/// Time limits and roots for connections to upstreams.
+#[derive(Clone, Debug)]
+pub struct UpstreamSetup {
+    /// `upstream.ca`: trusted beside the machine's roots.
+    pub roots: Option<Arc<ExtraRoots>>,
+    /// Name look-up, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the request to the head of the reply.
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of a reply.
+    pub idle_timeout: Duration,
+}
+
+/// Bounds on what a client can make the gate hold.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Client connections open at once.
+    pub connections: usize,
+    /// Bytes of a request head.
+    pub header_bytes: usize,
+    /// Fields of a request head.
+    pub headers: usize,
+    /// Bytes of a request body that must be read whole to be routed; others stream.
+    pub body_bytes: usize,
+    /// Time for a whole request head.
+    pub header_timeout: Duration,
+    /// Time for a TLS handshake with a client.
+    pub handshake_timeout: Duration,
+    /// Entries kept in memory.
+    pub entries: usize,
+    /// How long open exchanges may go on after a stop was asked for.
+    pub drain_timeout: Duration,
+}
+
+impl Default for UpstreamSetup {
+    fn default() -> Self {
+        Self {
+            roots: None,
+            connect_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_bytes: 64 << 10,
+            headers: 100,
+            body_bytes: 128 << 20,
+            header_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(10),
+            entries: 10_000,
+            drain_timeout: Duration::from_secs(600),
+        }
+    }
+}

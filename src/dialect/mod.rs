@@ -1,0 +1,3 @@
+//! API forms: which call this is, what it names, and how its bytes may be edited.
+
+pub mod endpoint;

@@ -1,0 +1,3 @@
+//! The books: every upstream attempt once, summed and listed.
+
+pub mod entry;

@@ -1,0 +1,12 @@
+//! Tollgate stands between existing programs and api.openai.com: it intercepts, routes and meters every call.
+
+pub mod admin;
+pub mod ca;
+pub mod cli;
+pub mod config;
+pub mod dialect;
+pub mod ledger;
+pub mod meter;
+pub mod net;
+pub mod policy;
+pub mod units;

@@ -1,0 +1,1 @@
+//! What watches the bytes of a reply and reads usage from them.

@@ -1,0 +1,121 @@
+//! One place where a call can be tried: address, credential, and what must change on the way.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use serde::Serialize;
+
+use crate::net::host::HostPort;
+use crate::net::secret::Secret;
+
+/// How the bytes travel.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS, always verified.
+    Https,
+}
+
+impl Scheme {
+    /// The port where none is written.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
+    /// The scheme as written in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Certificates that are trusted for one upstream beside the machine's own.
+#[derive(Debug, Eq, PartialEq)]
+pub struct ExtraRoots {
+    /// The certificates, DER.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Where connections go: what a kept connection may be reused for.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// How the bytes travel.
+    pub scheme: Scheme,
+    /// The host and port to dial and to verify.
+    pub at: HostPort,
+    /// Roots trusted for this destination beside the machine's.
+    pub roots: Option<Arc<ExtraRoots>>,
+}
+
+/// What authenticates a call at its target.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Credential {
+    /// `api-key: K`.
+    ApiKey(Secret),
+    /// `Authorization: Bearer K`.
+    Bearer(Secret),
+    /// The client's own headers; only for the host that the client asked for.
+    Clients,
+    /// No credential at all.
+    None,
+}
+
+impl Credential {
+    /// The configured key, where there is one.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::ApiKey(secret) | Self::Bearer(secret) => Some(secret),
+            Self::Clients | Self::None => None,
+        }
+    }
+}
+
+/// Which rule chose a target.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    /// A custom model's own endpoint.
+    Custom,
+    /// Another host that serves OpenAI's API.
+    Duplicate,
+    /// The host that the client asked for.
+    Origin,
+}
+
+/// A route's kind and name, as the books show it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+pub struct Route {
+    /// Which rule chose it.
+    pub kind: RouteKind,
+    /// The name of the custom model or duplicate, or the host.
+    pub name: Arc<str>,
+}
+
+/// One place where a call can be tried.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where to connect.
+    pub destination: Destination,
+    /// What to ask for there.
+    pub path: PathAndQuery,
+    /// What authenticates the call there.
+    pub credential: Credential,
+    /// Which rule chose it.
+    pub route: Route,
+    /// The model name to write into the body or form, where it must change.
+    pub model: Option<Arc<str>>,
+    /// The model to price by, where the owner's configuration knows better than the reply.
+    pub base_model: Option<Arc<str>>,
+    /// Azure's first chunk with empty `choices` is withheld from the client.
+    pub drops_empty_chunks: bool,
+    /// Whether the target takes `stream_options.include_usage`.
+    pub takes_include_usage: bool,
+    /// Price per token of the custom model, before any table.
+    pub own_price: Option<super::pricing::Price>,
+}

@@ -1,0 +1,109 @@
+//! Token counts, how they are known, and exact money.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Token counts of one attempt by kind; `None` is "nobody said", never zero.
+///
+/// `cached_input`, `cache_write`, `audio_input` and `image_input` are subsets of `input`; `reasoning`,
+/// `audio_output` and `image_output` are subsets of `output` (OpenAI's `CompletionUsage` and
+/// `ResponseUsage`). They are never added on top.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// All input tokens, cached ones included.
+    pub input: Option<u64>,
+    /// Input tokens read from the upstream's prompt cache.
+    pub cached_input: Option<u64>,
+    /// Input tokens written to the upstream's prompt cache.
+    pub cache_write: Option<u64>,
+    /// Input tokens that are audio.
+    pub audio_input: Option<u64>,
+    /// Input tokens that are image.
+    pub image_input: Option<u64>,
+    /// All output tokens, reasoning included.
+    pub output: Option<u64>,
+    /// Output tokens spent on reasoning.
+    pub reasoning: Option<u64>,
+    /// Output tokens that are audio.
+    pub audio_output: Option<u64>,
+    /// Output tokens that are image.
+    pub image_output: Option<u64>,
+    /// Billable requests or tool calls, where an API counts those.
+    pub requests: Option<u64>,
+    /// Seconds of media, where an API counts those.
+    pub seconds: Option<u64>,
+}
+
+impl Usage {
+    /// Input and output together; what is unknown adds nothing.
+    pub fn total(&self) -> u64 {
+        self.input.unwrap_or(0).saturating_add(self.output.unwrap_or(0))
+    }
+}
+
+/// How a [`Usage`] is known.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// The upstream said so.
+    Reported,
+    /// Our own tokenizer over the complete text.
+    Counted,
+    /// A partial text or an approximate rule.
+    Estimated,
+    /// Nobody knows.
+    #[default]
+    None,
+}
+
+/// An amount of money in pico-dollars (10^-12 USD), exact.
+///
+/// Every price with up to six decimals per million tokens is a whole number of these per token.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Cost(pub i128);
+
+impl Cost {
+    /// Adds up, stopping at the ends of the range instead of wrapping.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl fmt::Display for Cost {
+    /// Dollars with twelve decimals: `0.000517500000`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let amount = self.0.unsigned_abs();
+        let (whole, part) = (amount / PICO, amount % PICO);
+        write!(f, "{sign}{whole}.{part:012}")
+    }
+}
+
+impl Serialize for Cost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Pico-dollars in a dollar.
+pub const PICO: u128 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_written_with_twelve_decimals() {
+        for (pico, text) in [
+            (0, "0.000000000000"),
+            (517_500_000, "0.000517500000"),
+            (1_000_000_000_001, "1.000000000001"),
+            (-5, "-0.000000000005"),
+        ] {
+            assert_eq!(Cost(pico).to_string(), text);
+        }
+    }
+}
