@@ -9,4 +9,6 @@ pub mod ledger;
 pub mod meter;
 pub mod net;
 pub mod policy;
+pub mod system;
 pub mod units;
+pub mod upstream;

@@ -1,10 +1,12 @@
 //! What needs a restart to change: listeners, paths, limits.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::host::HostPort;
 use crate::policy::target::ExtraRoots;
 
 /// Everything that is fixed while the gate runs.
@@ -29,6 +31,8 @@ pub struct Setup {
 /// Time limits and roots for connections to upstreams.
 #[derive(Clone, Debug)]
 pub struct UpstreamSetup {
+    /// `upstream.resolve`: addresses that the owner gave for some hosts and ports.
+    pub resolve: HashMap<HostPort, SocketAddr>,
     /// `upstream.ca`: trusted beside the machine's roots.
     pub roots: Option<Arc<ExtraRoots>>,
     /// Name look-up, TCP and TLS together.
@@ -63,6 +67,7 @@ pub struct Limits {
 impl Default for UpstreamSetup {
     fn default() -> Self {
         Self {
+            resolve: HashMap::new(),
             roots: None,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(600),

@@ -1,4 +1,8 @@
 //! Names of places and small pieces of transport that any part may use.
 
+pub mod framing;
 pub mod host;
+pub mod prefixed;
 pub mod secret;
+pub mod shutdown;
+pub mod strict;

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::dialect::endpoint::Dialect;
+use http::uri::PathAndQuery;
+
+use crate::dialect::azure;
+use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::net::secret::Secret;
 use crate::policy::pricing::Price;
-use crate::policy::target::Destination;
+use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
 
 /// The owner's decisions about where calls go.
 #[derive(Debug, Default)]
@@ -15,6 +18,82 @@ pub struct Routing {
     pub customs: HashMap<Arc<str>, Arc<CustomModel>>,
     /// Other hosts that serve OpenAI's API, by ascending priority as configured.
     pub duplicates: Vec<Arc<Duplicate>>,
+}
+
+impl Routing {
+    /// The places where a call is tried, in order; never empty.
+    ///
+    /// # Errors
+    /// A custom model that does not speak the call's dialect, or an address that cannot be formed.
+    pub fn plan(&self, ask: &Ask<'_>) -> Result<Vec<Target>, Refusal> {
+        if let (Endpoint::Call(dialect), Some(model)) = (ask.endpoint, ask.model)
+            && let Some(custom) = self.customs.get(model)
+        {
+            return custom.target(*dialect).map(|target| vec![target]);
+        }
+        let serving: Vec<&Duplicate> =
+            self.duplicates.iter().map(|duplicate| &**duplicate).filter(|duplicate| duplicate.serves(ask.model)).collect();
+        if serving.is_empty() {
+            return Ok(vec![ask.origin.clone()]);
+        }
+        in_order(serving, ask.draw).into_iter().map(|duplicate| duplicate.target(ask)).collect()
+    }
+}
+
+/// What routing needs to know of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The operation.
+    pub endpoint: &'a Endpoint,
+    /// The model that the body or the path names.
+    pub model: Option<&'a str>,
+    /// Path and query as the client sent them.
+    pub path: &'a PathAndQuery,
+    /// The host that the client asked for, as a target.
+    pub origin: &'a Target,
+    /// A random number: decides between duplicates of one priority.
+    pub draw: u64,
+}
+
+/// Why a call cannot be planned.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The owner's base path and the client's path do not form an address.
+    #[error("the path `{0}` cannot be sent to this target")]
+    Path(String),
+    /// The custom model's endpoint speaks another dialect.
+    #[error(
+        "the model `{model}` is served by an endpoint of type `{has}`, which does not answer {asked}; \
+         translation between the two is not available"
+    )]
+    Type {
+        /// The custom model.
+        model: Arc<str>,
+        /// Its type.
+        has: &'static str,
+        /// What the client asked for.
+        asked: &'static str,
+    },
+}
+
+/// Lower priority first; within one priority drawn by weight without repetition.
+fn in_order(mut waiting: Vec<&Duplicate>, mut draw: u64) -> Vec<&Duplicate> {
+    let mut order = Vec::with_capacity(waiting.len());
+    while let Some(lowest) = waiting.iter().map(|duplicate| duplicate.priority).min() {
+        let peers = || waiting.iter().enumerate().filter(|(_, duplicate)| duplicate.priority == lowest);
+        let total: u64 = peers().map(|(_, duplicate)| u64::from(duplicate.weight.max(1))).sum();
+        let mut left = draw % total;
+        let chosen = peers().find(|(_, duplicate)| {
+            let weight = u64::from(duplicate.weight.max(1));
+            let hit = left < weight;
+            left = left.saturating_sub(weight);
+            hit
+        });
+        let Some((at, _)) = chosen else { break };
+        order.push(waiting.remove(at));
+        draw = draw.rotate_left(23).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+    order
 }
 
 /// A model name with its own endpoint: one line of the custom-models document.
@@ -36,6 +115,26 @@ pub struct CustomModel {
     pub model_url: Option<String>,
     /// `maxSequenceLength`.
     pub max_sequence_length: Option<u64>,
+}
+
+impl CustomModel {
+    fn target(&self, dialect: Dialect) -> Result<Target, Refusal> {
+        if self.dialect.dialect() != dialect {
+            let asked = Endpoint::Call(dialect).name();
+            return Err(Refusal::Type { model: Arc::clone(&self.name), has: self.dialect.name(), asked });
+        }
+        Ok(Target {
+            destination: self.destination.clone(),
+            path: self.path.clone(),
+            credential: self.api_key.clone().map_or(Credential::None, Credential::Bearer),
+            route: Route { kind: RouteKind::Custom, name: Arc::clone(&self.name) },
+            model: None,
+            base_model: None,
+            drops_empty_chunks: false,
+            takes_include_usage: true,
+            own_price: self.price.clone(),
+        })
+    }
 }
 
 /// The `type` of a custom model.
@@ -88,6 +187,73 @@ pub struct Duplicate {
     pub priority: u32,
     /// Share among those of one priority; at least 1.
     pub weight: u32,
+}
+
+impl Duplicate {
+    /// Whether calls for `model` may go here; what names no model goes only to a duplicate without limits.
+    pub fn serves(&self, model: Option<&str>) -> bool {
+        match (&self.models, model) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(globs), Some(model)) => globs.iter().any(|glob| glob_matches(glob, model)),
+        }
+    }
+
+    /// The deployment that answers for `model`, where this is Azure and one is named.
+    pub fn deployment(&self, model: &str) -> Option<&Deployment> {
+        match &self.kind {
+            DuplicateKind::Azure { deployments, .. } => deployments.get(model),
+            DuplicateKind::Exact => None,
+        }
+    }
+
+    fn target(&self, ask: &Ask<'_>) -> Result<Target, Refusal> {
+        let asked = ask.path.as_str();
+        let dialect = match ask.endpoint {
+            Endpoint::Call(dialect) => Some(*dialect),
+            _ => None,
+        };
+        let mapped = ask.model.and_then(|model| self.deployment(model));
+        let deployment = mapped.map(|mapped| &*mapped.deployment).or(ask.model);
+        let path = match &self.kind {
+            DuplicateKind::Exact => asked.to_owned(),
+            DuplicateKind::Azure { version: AzureVersion::Dated(version), .. } => {
+                azure::dated(asked, dialect, deployment, version)
+            }
+            DuplicateKind::Azure { version: AzureVersion::V1(version), .. } => {
+                azure::v1(asked, (**version != *"v1").then_some(version))
+            }
+        };
+        let path = format!("{}{path}", self.base_path);
+        let dated = matches!(&self.kind, DuplicateKind::Azure { version: AzureVersion::Dated(_), .. });
+        let renamed = mapped.filter(|mapped| Some(&*mapped.deployment) != ask.model);
+        Ok(Target {
+            destination: self.destination.clone(),
+            path: PathAndQuery::try_from(path.as_str()).map_err(|_| Refusal::Path(asked.to_owned()))?,
+            credential: self.credential.clone(),
+            route: Route { kind: RouteKind::Duplicate, name: Arc::clone(&self.name) },
+            model: renamed
+                .filter(|_| azure::body_names_deployment(dated, dialect))
+                .map(|mapped| Arc::clone(&mapped.deployment)),
+            base_model: mapped.and_then(|mapped| mapped.model.clone()),
+            drops_empty_chunks: matches!(self.kind, DuplicateKind::Azure { .. }),
+            takes_include_usage: true,
+            own_price: None,
+        })
+    }
+}
+
+/// Whether `text` fits a pattern in which `*` stands for any run of characters.
+fn glob_matches(glob: &str, text: &str) -> bool {
+    let mut parts = glob.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
 }
 
 /// How a duplicate differs from api.openai.com.

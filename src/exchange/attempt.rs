@@ -1,0 +1,164 @@
+//! One attempt at one target: send, and put the reply under the meter.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::{Request, Response};
+
+use crate::dialect::coding::{Coding, Decoder};
+use crate::dialect::trim::{Rewriter, Trim};
+use crate::exchange::answer::Answer;
+use crate::exchange::drain::{Drains, Job};
+use crate::exchange::metered::{Metered, Watch};
+use crate::exchange::receipt::Receipt;
+use crate::exchange::{cors, headers};
+use crate::ledger::entry::Outcome;
+use crate::meter::meter::Meter;
+use crate::policy::target::Destination;
+use crate::upstream::failure::Failure;
+use crate::upstream::pool::Pool;
+use crate::upstream::request::Outbound;
+
+/// One attempt at one target.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Kept connections.
+    pub pool: Pool,
+    /// Where it goes.
+    pub destination: Destination,
+    /// Its line in the books.
+    pub receipt: Receipt,
+    /// How the reply is passed on.
+    pub passed: Passed,
+    /// Where the rest goes if the client leaves; `None` cancels it.
+    pub drains: Option<Drains>,
+}
+
+/// How a reply is passed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passed {
+    /// It comes from another host than the client asked for.
+    pub swapped: bool,
+    /// The request carried an `Origin`.
+    pub from_page: bool,
+    /// A stream was asked for.
+    pub stream: bool,
+    /// Usage is to be read from it.
+    pub metered: bool,
+    /// The gate asked for usage and the client did not.
+    pub injected: bool,
+    /// Chunks with empty `choices` are withheld.
+    pub drops_empty_chunks: bool,
+}
+
+impl Attempt {
+    /// Sends the request and returns the reply as the client shall see it.
+    ///
+    /// # Errors
+    /// No answer came; the attempt is booked.
+    pub async fn run(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
+        let drains = self.drains.clone();
+        let work = self.settled(request);
+        let Some(drains) = drains else { return work.await };
+        Detachable { work: Some(Box::pin(work)), drains }.await
+    }
+
+    async fn settled(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
+        let Self { pool, destination, mut receipt, passed, drains } = self;
+        match pool.send(&destination, request).await {
+            Err(failure) => {
+                let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
+                receipt.close(outcome, None, Some(&failure.to_string()));
+                Err(failure)
+            }
+            Ok(response) => {
+                let (mut head, reply) = response.into_parts();
+                receipt.answered(head.status.as_u16());
+                let watch = passed.watch(&head.headers);
+                headers::toward_client(&mut head.headers, passed.swapped);
+                if watch.rewriter.is_some() {
+                    headers::body_changes(&mut head.headers);
+                }
+                if passed.swapped && passed.from_page {
+                    cors::open(&mut head.headers);
+                }
+                let drains = drains.filter(|_| head.status.is_success());
+                let body = Metered::new(reply, watch, receipt, drains);
+                Ok(Response::from_parts(head, Answer::Metered(Box::new(body))))
+            }
+        }
+    }
+}
+
+impl Passed {
+    /// What has to watch a reply with these headers.
+    fn watch(self, headers: &HeaderMap) -> Watch {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let Some(framing) = self.framing(text(CONTENT_TYPE)) else { return Watch::default() };
+        let coding = match text(CONTENT_ENCODING).map(Coding::parse) {
+            None => Coding::Identity,
+            Some(Coding::Unknown) => return Watch::default(),
+            Some(coding) => coding,
+        };
+        let decoder = (coding != Coding::Identity).then(|| Decoder::new(coding));
+        let trim = Trim { usage: self.injected, empty_chunks: self.drops_empty_chunks };
+        let edits = framing == Framing::Events && (trim.usage || trim.empty_chunks);
+        let meter = match framing {
+            Framing::Document => Meter::json(),
+            Framing::Events => Meter::stream(),
+        };
+        Watch { meter: Some(meter), decoder, rewriter: edits.then(|| Rewriter::new(trim)) }
+    }
+
+    /// How the reply is framed, where it may carry usage.
+    fn framing(self, content_type: Option<&str>) -> Option<Framing> {
+        let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !self.metered {
+            None
+        } else if kind.eq_ignore_ascii_case("text/event-stream") {
+            Some(Framing::Events)
+        } else if kind.eq_ignore_ascii_case("application/json") {
+            Some(Framing::Document)
+        } else if self.stream {
+            // Some servers stream without saying so.
+            Some(Framing::Events)
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Framing {
+    Document,
+    Events,
+}
+
+/// An attempt that goes on without its client until the upstream's usage is known.
+struct Detachable<F: Future + 'static> {
+    work: Option<Pin<Box<F>>>,
+    drains: Drains,
+}
+
+impl<F: Future + 'static> Future for Detachable<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let polled = work.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl<F: Future + 'static> Drop for Detachable<F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            // The answer is dropped as soon as it is there, which sends its body the same way.
+            self.drains.push(Job::Waiting(Box::pin(async move { drop(work.await) })));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Upstreams that are read to their usage after the client has gone.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::exchange::metered::Parts;
+
+/// Where exchanges go that lost their client; one for each worker, stays on its thread.
+#[derive(Clone, Debug)]
+pub struct Drains {
+    queue: mpsc::UnboundedSender<Job>,
+    open: Rc<Cell<usize>>,
+}
+
+/// What is left of an exchange.
+pub enum Job {
+    /// The reply has begun.
+    Reply(Box<Parts>),
+    /// The upstream has been asked and has not answered yet; the future ends when its answer was given up.
+    Waiting(Pin<Box<dyn Future<Output = ()>>>),
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Reply(_) => "Reply",
+            Self::Waiting(_) => "Waiting",
+        })
+    }
+}
+
+impl Drains {
+    /// The queue, and the task that works it off on the same thread.
+    pub fn new() -> (Self, impl Future<Output = ()> + 'static) {
+        let (queue, mut jobs) = mpsc::unbounded_channel();
+        let drains = Self { queue, open: Rc::default() };
+        let open = Rc::clone(&drains.open);
+        let work = async move {
+            while let Some(job) = jobs.recv().await {
+                let open = Rc::clone(&open);
+                tokio::task::spawn_local(async move {
+                    drain(job).await;
+                    open.set(open.get() - 1);
+                });
+            }
+        };
+        (drains, work)
+    }
+
+    /// Hands over what is left of an exchange; beyond the bound it is given up at once, and booked.
+    pub fn push(&self, job: Job) {
+        if self.open.get() >= MAX_OPEN {
+            return give_up(job, "too many abandoned replies were being read already");
+        }
+        self.open.set(self.open.get() + 1);
+        if let Err(refused) = self.queue.send(job) {
+            self.open.set(self.open.get() - 1);
+            give_up(refused.0, "the gate was stopping");
+        }
+    }
+
+    /// How many are being read.
+    pub fn open(&self) -> usize {
+        self.open.get()
+    }
+}
+
+async fn drain(job: Job) {
+    match job {
+        Job::Waiting(rest) => {
+            // Its receipt books the end, also when the time runs out here.
+            let _ = timeout(MAX_TIME, rest).await;
+        }
+        Job::Reply(mut parts) => {
+            let mut left = MAX_BYTES;
+            let read = timeout(MAX_TIME, async {
+                while let Some(count) = poll_fn(|cx| parts.poll_drained(cx)).await {
+                    left = left.saturating_sub(count);
+                    if left == 0 {
+                        return Some("the rest of the reply was too long to be read for its usage");
+                    }
+                }
+                None
+            });
+            let note = read.await.unwrap_or(Some("the rest of the reply took too long to be read for its usage"));
+            parts.leave(note);
+        }
+    }
+}
+
+fn give_up(job: Job, why: &str) {
+    if let Job::Reply(mut parts) = job {
+        parts.leave(Some(why));
+    }
+}
+
+
+const MAX_BYTES: usize = 8 << 20;
+const MAX_OPEN: usize = 64;
+const MAX_TIME: Duration = Duration::from_secs(60);

@@ -1,0 +1,120 @@
+//! What a client is told when it cannot be served, in the shape that OpenAI's clients parse.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::exchange::answer::Answer;
+use crate::upstream::failure::{Failure, FailureKind};
+
+/// An error answer of the gate's own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fault {
+    /// Whose fault it is; decides the error's `type`.
+    pub blame: Blame,
+    /// The status.
+    pub status: StatusCode,
+    /// `error.code`.
+    pub code: Option<&'static str>,
+    /// `error.param`.
+    pub param: Option<&'static str>,
+    /// `error.message`: culprit, place and remedy, without secrets.
+    pub message: String,
+    /// Nothing was sent upstream, so that trying again costs nothing.
+    pub retry: bool,
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Blame {
+    /// The client asked for something that cannot be done.
+    Client,
+    /// The gate itself failed.
+    Gate,
+    /// The upstream failed.
+    Upstream,
+}
+
+impl Fault {
+    /// The client asked for something that cannot be done.
+    pub fn client(status: StatusCode, code: Option<&'static str>, message: impl Into<String>) -> Self {
+        Self { blame: Blame::Client, status, code, param: None, message: message.into(), retry: false }
+    }
+
+    /// The client sent no credential of its own, so that no configured key is spent for it.
+    pub fn no_credential(route: &str) -> Self {
+        Self::client(
+            StatusCode::UNAUTHORIZED,
+            Some("invalid_api_key"),
+            format!(
+                "You didn't provide an API key. The gate adds the key of `{route}` only to calls that carry \
+                 some key of their own in an Authorization header (any value will do)."
+            ),
+        )
+    }
+
+    /// Host names of one request disagree.
+    pub fn misdirected(asked: &str) -> Self {
+        Self::client(
+            StatusCode::MISDIRECTED_REQUEST,
+            Some("misdirected_request"),
+            format!("this connection was made to `{asked}`; the request or the TLS handshake names another host"),
+        )
+    }
+
+    /// The exchange broke down inside the gate.
+    pub fn internal() -> Self {
+        Self {
+            blame: Blame::Gate,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: Some("internal_error"),
+            param: None,
+            message: "the gate failed while it handled this call; its log says more".into(),
+            retry: false,
+        }
+    }
+
+    /// An upstream that gave no answer.
+    pub fn upstream(failure: &Failure) -> Self {
+        let (status, code) = match &failure.kind {
+            FailureKind::Certificate { .. } => (StatusCode::BAD_GATEWAY, "upstream_certificate"),
+            FailureKind::ClientBody => (StatusCode::BAD_REQUEST, "incomplete_body"),
+            FailureKind::Closed { .. } => (StatusCode::BAD_GATEWAY, "upstream_closed"),
+            FailureKind::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+            FailureKind::Own { .. } => (StatusCode::FORBIDDEN, "own_address"),
+            FailureKind::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        };
+        // An own address and a wrong certificate stay what they are however often one tries.
+        let lasting = matches!(failure.kind, FailureKind::Own { .. } | FailureKind::Certificate { .. });
+        Self {
+            blame: Blame::Upstream,
+            status,
+            code: Some(code),
+            param: None,
+            message: failure.to_string(),
+            retry: failure.unsent && !lasting,
+        }
+    }
+
+    /// The answer itself.
+    pub fn answer(&self) -> Response<Answer> {
+        let kind = match self.blame {
+            Blame::Client => "invalid_request_error",
+            Blame::Gate | Blame::Upstream => "server_error",
+        };
+        let body = json!({"error": {
+            "message": self.message, "type": kind, "param": self.param, "code": self.code,
+        }});
+        let mut response = Response::new(Answer::full(Bytes::from(body.to_string())));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let retry = if self.retry { "true" } else { "false" };
+        headers.insert("x-should-retry", HeaderValue::from_static(retry));
+        if self.retry {
+            headers.insert("retry-after-ms", HeaderValue::from_static("500"));
+        }
+        response
+    }
+}

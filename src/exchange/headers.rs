@@ -1,0 +1,196 @@
+//! Which headers pass on which way.
+
+use http::header::{
+    ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
+    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+use crate::policy::target::Credential;
+
+/// Whether the client sent some credential of its own.
+pub fn has_credential(headers: &HeaderMap) -> bool {
+    let full = |name: &HeaderName| {
+        headers.get(name).is_some_and(|value| {
+            let value = value.as_bytes().trim_ascii();
+            !value.is_empty() && !value.eq_ignore_ascii_case(b"bearer")
+        })
+    };
+    full(&AUTHORIZATION) || full(&API_KEY)
+}
+
+/// Makes a request's headers fit for a target, with the target's own credential.
+///
+/// The host is set where the request is sent; the length follows from the body.
+pub fn toward_upstream(headers: &mut HeaderMap, credential: &Credential) {
+    strip_hop_by_hop(headers);
+    for name in [HOST, CONTENT_LENGTH, EXPECT, LABEL] {
+        headers.remove(name);
+    }
+    if *credential == Credential::Clients {
+        return;
+    }
+    // These were meant for the host that the client asked for, and for nobody else.
+    for name in [AUTHORIZATION, API_KEY, COOKIE, ORGANIZATION, PROJECT] {
+        headers.remove(name);
+    }
+    let (name, value) = match credential {
+        Credential::ApiKey(secret) => (API_KEY, HeaderValue::from_str(secret.reveal())),
+        Credential::Bearer(secret) => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", secret.reveal()))),
+        Credential::Clients | Credential::None => return,
+    };
+    if let Ok(mut value) = value {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+}
+
+/// Leaves only codings that the meter can read, or none where the reply must be edited.
+pub fn narrow_codings(headers: &mut HeaderMap, edited: bool) {
+    if edited {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        return;
+    }
+    let Some(accepted) = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else { return };
+    let known = |coding: &&str| {
+        let name = coding.split(';').next().unwrap_or_default().trim();
+        READABLE.iter().any(|readable| readable.eq_ignore_ascii_case(name))
+    };
+    let codings = || accepted.split(',').map(str::trim);
+    if codings().all(|coding| known(&coding)) {
+        return;
+    }
+    let kept: Vec<&str> = codings().filter(known).collect();
+    let kept = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
+    if let Ok(value) = HeaderValue::from_str(&kept) {
+        headers.insert(ACCEPT_ENCODING, value);
+    }
+}
+
+/// Makes a reply's headers fit for the client.
+pub fn toward_client(headers: &mut HeaderMap, swapped: bool) {
+    strip_hop_by_hop(headers);
+    // It would invite the client to come by a way that the gate does not see.
+    headers.remove(ALT_SVC);
+    if swapped {
+        headers.remove(SET_COOKIE);
+    }
+}
+
+/// The reply's body will be another one than the upstream's.
+pub fn body_changes(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(CONTENT_ENCODING);
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Azure's credential header.
+pub const API_KEY: HeaderName = HeaderName::from_static("api-key");
+/// Whose call it is; for the books only.
+pub const LABEL: HeaderName = HeaderName::from_static("x-tollgate-label");
+const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+const PROJECT: HeaderName = HeaderName::from_static("openai-project");
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+const READABLE: [&str; 5] = ["br", "deflate", "gzip", "identity", "zstd"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::secret::Secret;
+
+    fn sent() -> HeaderMap {
+        [
+            ("host", "api.openai.com"),
+            ("authorization", "Bearer sk-client"),
+            ("api-key", "client"),
+            ("cookie", "a=b"),
+            ("openai-organization", "org"),
+            ("openai-project", "proj"),
+            ("connection", "keep-alive, X-Hop"),
+            ("x-hop", "1"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("openai-beta", "assistants=v2"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect()
+    }
+
+    #[test]
+    fn what_was_meant_for_one_host_never_reaches_another() {
+        let mut headers = sent();
+        toward_upstream(&mut headers, &Credential::Bearer(Secret::new("sk-mirror")));
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "openai-beta"]);
+        assert_eq!(headers[AUTHORIZATION], "Bearer sk-mirror");
+        let mut headers = sent();
+        toward_upstream(&mut headers, &Credential::None);
+        assert!(!headers.contains_key(AUTHORIZATION));
+        let mut headers = sent();
+        toward_upstream(&mut headers, &Credential::ApiKey(Secret::new("k")));
+        assert!(!headers.contains_key(AUTHORIZATION));
+        assert_eq!(headers[API_KEY], "k");
+    }
+
+    #[test]
+    fn the_host_that_was_asked_for_gets_the_clients_own_headers() {
+        let mut headers = sent();
+        toward_upstream(&mut headers, &Credential::Clients);
+        for name in ["authorization", "cookie", "openai-organization"] {
+            assert!(headers.contains_key(name), "{name}");
+        }
+        for name in ["x-hop", "proxy-authorization", "te", "connection", "host"] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_bearer_is_no_credential() {
+        for (value, has) in [("Bearer sk-x", true), ("Bearer ", false), ("", false), ("Basic abc", true)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(has_credential(&headers), has, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn codings_that_cannot_be_read_are_not_asked_for() {
+        for (asked, sent) in
+            [("gzip, deflate, br, zstd", "gzip, deflate, br, zstd"), ("br;q=1, x-lz", "br;q=1"), ("*", "identity")]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(asked));
+            narrow_codings(&mut headers, false);
+            assert_eq!(headers[ACCEPT_ENCODING], sent);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! One request and its response: recognise, route, rewrite, send, meter, book.
+
+pub mod answer;
+pub mod attempt;
+pub mod caller;
+pub mod cors;
+pub mod drain;
+pub mod fault;
+pub mod headers;
+pub mod inbound;
+pub mod metered;
+pub mod models;
+pub mod origin;
+pub mod receipt;
+pub mod relay;

@@ -1,0 +1,59 @@
+//! Model lists that show custom models and deployments beside the upstream's own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+
+use crate::dialect::models::{self, ModelCard};
+use crate::exchange::answer::Answer;
+use crate::exchange::headers;
+use crate::policy::routing::{DuplicateKind, Routing};
+
+/// The models that the owner's configuration adds, each once, by name.
+pub fn cards(routing: &Routing) -> Vec<ModelCard> {
+    let customs = routing.customs.keys().map(|name| (Arc::clone(name), "custom"));
+    let deployments = routing.duplicates.iter().flat_map(|duplicate| match &duplicate.kind {
+        DuplicateKind::Azure { deployments, .. } => deployments.keys().cloned().collect(),
+        DuplicateKind::Exact => Vec::new(),
+    });
+    let mut cards: Vec<ModelCard> = customs
+        .chain(deployments.map(|name| (name, "azure")))
+        .map(|(id, owner)| ModelCard { id, owned_by: owner.into() })
+        .collect();
+    cards.sort_by(|a, b| a.id.cmp(&b.id));
+    cards.dedup_by(|a, b| a.id == b.id);
+    cards
+}
+
+/// The upstream's list with the cards added; the cards alone where it gave none.
+pub async fn merged(response: Response<Answer>, cards: &[ModelCard]) -> Response<Answer> {
+    let (mut head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return list(cards);
+    }
+    let Ok(body) = Limited::new(body, MAX_LIST).collect().await else { return list(cards) };
+    let Some(merged) = models::merge_models(&body.to_bytes(), cards) else { return list(cards) };
+    headers::body_changes(&mut head.headers);
+    Response::from_parts(head, Answer::full(Bytes::from(merged)))
+}
+
+/// The cards alone, as a list.
+pub fn list(cards: &[ModelCard]) -> Response<Answer> {
+    json(models::list(cards))
+}
+
+/// One model.
+pub fn one(card: &ModelCard) -> Response<Answer> {
+    json(models::one(card))
+}
+
+fn json(body: Vec<u8>) -> Response<Answer> {
+    let mut response = Response::new(Answer::full(Bytes::from(body)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+const MAX_LIST: usize = 16 << 20;

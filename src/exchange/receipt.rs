@@ -1,0 +1,209 @@
+//! The entry of one attempt while it is under way; booked exactly once, whatever happens.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::dialect::endpoint::Endpoint;
+use crate::exchange::caller::bounded;
+use crate::ledger::Ledger;
+use crate::ledger::entry::{Client, Entry, Ingress, Model, Outcome, Tier};
+use crate::meter::reading::Reading;
+use crate::policy::Policy;
+use crate::policy::pricing::{Price, Sale};
+use crate::policy::target::{Route, Target};
+use crate::units::Basis;
+
+/// What is known of a call before it is tried anywhere; one attempt after the other is opened from it.
+#[derive(Clone, Debug)]
+pub struct Booking {
+    /// The books.
+    pub ledger: Ledger,
+    /// The rules of this exchange; its prices are the ones that count.
+    pub policy: Arc<Policy>,
+    /// The exchange's id.
+    pub id: Arc<str>,
+    /// When the exchange began.
+    pub time: Timestamp,
+    /// The same moment on the clock that never jumps.
+    pub begun: Instant,
+    /// Who called.
+    pub client: Client,
+    /// The way in.
+    pub ingress: Ingress,
+    /// The host that the client asked for.
+    pub host: Arc<str>,
+    /// The operation.
+    pub endpoint: Endpoint,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The model that was asked for.
+    pub model: Option<Arc<str>>,
+    /// The service tier that was asked for.
+    pub tier: Option<Box<str>>,
+    /// Bytes of the request body.
+    pub bytes_up: u64,
+}
+
+impl Booking {
+    /// Opens the entry of attempt `number`, from 1.
+    pub fn attempt(&self, number: u32, target: &Target) -> Receipt {
+        let sent = target.model.clone().or_else(|| self.model.clone());
+        let mut entry = self.entry(number);
+        entry.route = Some(target.route.clone());
+        entry.model.sent = sent;
+        Receipt(Some(Box::new(Open {
+            entry,
+            begun: self.begun,
+            ledger: self.ledger.clone(),
+            policy: Arc::clone(&self.policy),
+            own_price: target.own_price.clone(),
+            base_model: target.base_model.clone(),
+        })))
+    }
+
+    /// Books a call that was refused before any upstream was asked.
+    pub fn refuse(&self, status: u16, reason: &str) {
+        let mut entry = self.entry(0);
+        entry.status = status;
+        entry.outcome = Outcome::Refused;
+        entry.error = Some(reason.into());
+        entry.duration_ms = millis(self.begun);
+        self.ledger.post(entry);
+    }
+
+    fn entry(&self, attempt: u32) -> Entry {
+        Entry {
+            id: if attempt > 1 { format!("{}-{attempt}", self.id).into() } else { Arc::clone(&self.id) },
+            time: self.time,
+            duration_ms: 0,
+            first_byte_ms: None,
+            client: self.client.clone(),
+            ingress: self.ingress,
+            host: Arc::clone(&self.host),
+            endpoint: self.endpoint.clone(),
+            stream: self.stream,
+            model: Model { asked: self.model.clone(), sent: None, served: None },
+            route: None,
+            attempt,
+            status: 0,
+            outcome: Outcome::Unknown,
+            usage: None,
+            basis: Basis::None,
+            raw_usage: None,
+            tier: Tier { asked: self.tier.clone(), served: None },
+            cost: None,
+            price_source: None,
+            upstream_id: None,
+            bytes_up: self.bytes_up,
+            bytes_down: 0,
+            error: None,
+        }
+    }
+}
+
+/// The open entry of one attempt.
+///
+/// Dropped without [`Receipt::close`], it books that the client went away: nothing else drops an exchange.
+#[derive(Debug)]
+pub struct Receipt(Option<Box<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    entry: Entry,
+    begun: Instant,
+    ledger: Ledger,
+    policy: Arc<Policy>,
+    own_price: Option<Price>,
+    base_model: Option<Arc<str>>,
+}
+
+impl Receipt {
+    /// The head of the reply is here.
+    pub fn answered(&mut self, status: u16) {
+        if let Some(open) = &mut self.0 {
+            open.entry.status = status;
+            open.entry.first_byte_ms = Some(millis(open.begun));
+        }
+    }
+
+    /// More of the request body was passed on.
+    pub fn sent(&mut self, bytes: u64) {
+        if let Some(open) = &mut self.0 {
+            open.entry.bytes_up = bytes;
+        }
+    }
+
+    /// More of the reply came.
+    pub fn received(&mut self, bytes: usize) {
+        if let Some(open) = &mut self.0 {
+            open.entry.bytes_down += bytes as u64;
+        }
+    }
+
+    /// The status so far; 0 before there is one.
+    pub fn status(&self) -> u16 {
+        self.0.as_ref().map_or(0, |open| open.entry.status)
+    }
+
+    /// Whether the entry is already in the books.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Books the attempt.
+    pub fn close(&mut self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
+        let Some(open) = self.0.take() else { return };
+        let Open { mut entry, begun, ledger, policy, own_price, base_model } = *open;
+        entry.duration_ms = millis(begun);
+        entry.outcome = outcome;
+        entry.error = error.map(Into::into);
+        if let Some(reading) = reading {
+            entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));
+            entry.usage = reading.usage;
+            entry.basis = reading.basis;
+            entry.raw_usage = reading.raw_usage;
+            entry.model.served = reading.served_model.as_deref().map(bounded);
+            entry.tier.served = reading.tier;
+            entry.upstream_id = reading.upstream_id;
+        }
+        if let Some(usage) = &entry.usage {
+            let priced = policy.prices.cost(&Sale {
+                own: own_price.as_ref(),
+                base_model: base_model.as_deref(),
+                served: entry.model.served.as_deref(),
+                asked: entry.model.asked.as_deref(),
+                tier: entry.tier.served.as_deref(),
+                usage,
+            });
+            entry.cost = priced.as_ref().map(|priced| priced.cost);
+            entry.price_source = priced.map(|priced| priced.source);
+        }
+        log(&entry);
+        ledger.post(entry);
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.close(Outcome::ClientClosed, None, None);
+    }
+}
+
+fn log(entry: &Entry) {
+    tracing::info!(
+        id = %entry.id,
+        endpoint = entry.endpoint.name(),
+        model = entry.model.asked.as_deref().unwrap_or("-"),
+        route = entry.route.as_ref().map_or("-", |Route { name, .. }| name),
+        status = entry.status,
+        outcome = ?entry.outcome,
+        ms = entry.duration_ms,
+        "call"
+    );
+}
+
+fn millis(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,407 @@
+//! The pipeline that every intercepted request runs through, on one screen.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::request::Parts as Head;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::dialect::call::{Call, CallError, Edits};
+use crate::dialect::endpoint::Endpoint;
+use crate::exchange::answer::Answer;
+use crate::exchange::attempt::{Attempt, Passed};
+use crate::exchange::caller::{bounded, caller};
+use crate::exchange::drain::Drains;
+use crate::exchange::fault::Fault;
+use crate::exchange::inbound::{self, InboundError};
+use crate::exchange::origin::Origin;
+use crate::exchange::receipt::Booking;
+use crate::exchange::{cors, headers, models};
+use crate::ledger::Ledger;
+use crate::ledger::entry::Ingress;
+use crate::ledger::ids::Ids;
+use crate::net::host::HostPort;
+use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
+use crate::policy::{Live, OnDisconnect, Policy};
+use crate::upstream::failure::Failure;
+use crate::upstream::pool::Pool;
+use crate::upstream::request::Outbound;
+
+/// Handles the exchanges of one worker; cheap to clone, stays on its thread.
+#[derive(Clone, Debug)]
+pub struct Relay(Rc<RelayParts>);
+
+/// What a [`Relay`] works with.
+#[derive(Debug)]
+pub struct RelayParts {
+    /// The rules in force.
+    pub live: Live,
+    /// The books.
+    pub ledger: Ledger,
+    /// Kept connections of this worker.
+    pub pool: Pool,
+    /// Where exchanges go that lost their client.
+    pub drains: Drains,
+    /// Ids of this process.
+    pub ids: Ids,
+    /// Largest request body that is read whole.
+    pub body_bytes: usize,
+}
+
+impl Relay {
+    /// A pipeline made of these parts.
+    pub fn new(parts: RelayParts) -> Self {
+        Self(Rc::new(parts))
+    }
+
+    /// The rules in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.0.live.now()
+    }
+
+    /// Answers one request; never fails, and a panic inside becomes one 500.
+    pub async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Response<Answer> {
+        let time = Timestamp::now();
+        let id = self.0.ids.next(time);
+        let from_page = request.headers().contains_key(ORIGIN);
+        let exchange = Exchange { relay: &self.0, origin, id: &id, time, begun: Instant::now() };
+        let outcome = guarded(exchange.run(request)).await;
+        let (mut response, own) = match outcome {
+            Ok(response) => (response, false),
+            Err(fault) => (fault.answer(), true),
+        };
+        if own {
+            let request_id = format!("req_{id}");
+            if let Ok(value) = HeaderValue::from_str(&request_id) {
+                response.headers_mut().insert("x-request-id", value);
+            }
+            if from_page {
+                cors::open(response.headers_mut());
+            }
+        }
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert("x-tollgate-id", value);
+        }
+        response
+    }
+
+    /// Passes a plain-HTTP request to a host that is not intercepted, unseen by the meter.
+    pub async fn pass(&self, request: Request<Incoming>, at: HostPort) -> Response<Answer> {
+        let destination = Destination { scheme: crate::policy::target::Scheme::Http, at, roots: None };
+        let (mut head, body) = request.into_parts();
+        headers::toward_upstream(&mut head.headers, &Credential::Clients);
+        let Some(path) = head.uri.path_and_query().cloned() else {
+            return Fault::client(StatusCode::BAD_REQUEST, None, "the request names no path").answer();
+        };
+        let outbound = outbound(&head, path, Outbound::Stream { body, count: Arc::default() });
+        match self.0.pool.send(&destination, outbound).await {
+            Ok(response) => {
+                let (mut head, body) = response.into_parts();
+                headers::toward_client(&mut head.headers, false);
+                Response::from_parts(head, Answer::Plain(Box::new(body)))
+            }
+            Err(failure) => Fault::upstream(&failure).answer(),
+        }
+    }
+}
+
+/// Turns a panic into the fault that says so.
+async fn guarded<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    // Nothing that the work shares with others is left half changed: locks of the books recover by themselves.
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("an exchange panicked; this is a bug in the gate");
+        Err(Fault::internal())
+    })
+}
+
+/// One request on its way through.
+struct Exchange<'a> {
+    relay: &'a RelayParts,
+    origin: &'a Origin,
+    id: &'a Arc<str>,
+    time: Timestamp,
+    begun: Instant,
+}
+
+impl Exchange<'_> {
+    async fn run(&self, request: Request<Incoming>) -> Result<Response<Answer>, Fault> {
+        let policy = self.relay.live.now();
+        let (head, body) = request.into_parts();
+        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let endpoint = Endpoint::recognise(&head.method, path.path());
+        let mut booking = self.booking(policy, endpoint, &head);
+        if let Err(fault) = self.admit(&head) {
+            booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
+            return Err(fault);
+        }
+        if cors::is_preflight(&head) {
+            return Ok(cors::preflight(&head));
+        }
+        match booking.endpoint.clone() {
+            Endpoint::Call(dialect) => {
+                let call = self.read(dialect, &head, body, &mut booking).await;
+                let call = call.inspect_err(|fault| {
+                    booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
+                })?;
+                self.call(&head, path, &booking, &call).await
+            }
+            Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
+            Endpoint::Other => self.other(&head, path, body, &booking).await,
+        }
+    }
+
+    fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
+        Booking {
+            ledger: self.relay.ledger.clone(),
+            policy,
+            id: Arc::clone(self.id),
+            time: self.time,
+            begun: self.begun,
+            client: caller(self.origin, &head.headers),
+            ingress: self.origin.ingress,
+            host: self.origin.at.host.to_string().into(),
+            endpoint,
+            stream: false,
+            model: None,
+            tier: None,
+            bytes_up: 0,
+        }
+    }
+
+    /// Whether the request names the host that its connection was made to.
+    fn admit(&self, head: &Head) -> Result<(), Fault> {
+        if self.origin.ingress == Ingress::BaseUrl {
+            if cors::is_foreign_page(&head.headers) {
+                return Err(Fault::client(
+                    StatusCode::FORBIDDEN,
+                    Some("foreign_page"),
+                    "pages of other sites may not use the gate's own address; use the gate as the browser's proxy",
+                ));
+            }
+            return Ok(());
+        }
+        let named = |text: &str| {
+            HostPort::parse(text, self.origin.scheme.default_port()).is_ok_and(|named| named == self.origin.at)
+        };
+        let in_uri = head.uri.authority().is_none_or(|authority| named(authority.as_str()));
+        // In an absolute URL sent to the proxy the target wins over the Host header.
+        let in_header = self.origin.ingress == Ingress::Forward
+            || head.headers.get_all(HOST).iter().all(|host| host.to_str().is_ok_and(named));
+        if in_uri && in_header && !self.origin.misdirected {
+            return Ok(());
+        }
+        Err(Fault::misdirected(&self.origin.at.to_string()))
+    }
+
+    async fn read(
+        &self,
+        dialect: crate::dialect::endpoint::Dialect,
+        head: &Head,
+        body: Incoming,
+        booking: &mut Booking,
+    ) -> Result<Call, Fault> {
+        let limit = self.relay.body_bytes;
+        let bytes = inbound::collect(body, limit).await.map_err(InboundError::into_fault)?;
+        booking.bytes_up = bytes.len() as u64;
+        let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let call = Call::read(dialect, bytes, text(CONTENT_TYPE), text(CONTENT_ENCODING), limit)
+            .map_err(|error: CallError| inbound::call_fault(&error))?;
+        booking.model = call.model.as_deref().map(bounded);
+        booking.stream = call.stream;
+        booking.tier.clone_from(&call.tier);
+        Ok(call)
+    }
+
+    /// A call with a model: tried at one target after the other while nothing was sent.
+    async fn call(
+        &self,
+        head: &Head,
+        path: PathAndQuery,
+        booking: &Booking,
+        call: &Call,
+    ) -> Result<Response<Answer>, Fault> {
+        let targets = self.plan(booking, call.model.as_deref(), path)?;
+        let last = targets.len();
+        for (number, target) in (1..).zip(&targets) {
+            self.spend(booking, target, &head.headers)?;
+            let metering = booking.policy.metering;
+            let injected = metering.inject_usage && target.takes_include_usage && call.takes_include_usage();
+            let outgoing = call.body(&Edits { model: target.model.as_deref(), include_usage: injected });
+            let mut sent = head.headers.clone();
+            headers::toward_upstream(&mut sent, &target.credential);
+            if outgoing.decoded {
+                sent.remove(CONTENT_ENCODING);
+            }
+            headers::narrow_codings(&mut sent, injected || (target.drops_empty_chunks && call.stream));
+            let mut request = Request::new(Outbound::pieces(outgoing.pieces));
+            *request.method_mut() = head.method.clone();
+            *request.uri_mut() = target.path.clone().into();
+            *request.headers_mut() = sent;
+            let attempt = Attempt {
+                pool: self.relay.pool.clone(),
+                destination: target.destination.clone(),
+                receipt: booking.attempt(number, target),
+                passed: Passed {
+                    swapped: target.credential != Credential::Clients,
+                    from_page: head.headers.contains_key(ORIGIN),
+                    stream: call.stream,
+                    metered: true,
+                    injected,
+                    drops_empty_chunks: target.drops_empty_chunks,
+                },
+                drains: (metering.on_disconnect == OnDisconnect::Drain).then(|| self.relay.drains.clone()),
+            };
+            match attempt.run(request).await {
+                Ok(response) => return Ok(response),
+                Err(failure) if failure.unsent && (number as usize) < last => {}
+                Err(failure) => return Err(Fault::upstream(&failure)),
+            }
+        }
+        Err(Fault::internal())
+    }
+
+    /// What names no model: passed on as it comes.
+    async fn other(
+        &self,
+        head: &Head,
+        path: PathAndQuery,
+        body: Incoming,
+        booking: &Booking,
+    ) -> Result<Response<Answer>, Fault> {
+        let targets = self.plan(booking, None, path)?;
+        let Some(target) = targets.first() else { return Err(Fault::internal()) };
+        self.spend(booking, target, &head.headers)?;
+        let count = Arc::new(AtomicU64::new(0));
+        let body = Outbound::Stream { body, count: Arc::clone(&count) };
+        let mut request = outbound(head, target.path.clone(), body);
+        headers::toward_upstream(request.headers_mut(), &target.credential);
+        let mut receipt = booking.attempt(1, target);
+        receipt.sent(count.load(Ordering::Relaxed));
+        let attempt = Attempt {
+            pool: self.relay.pool.clone(),
+            destination: target.destination.clone(),
+            receipt,
+            passed: Passed {
+                swapped: target.credential != Credential::Clients,
+                from_page: head.headers.contains_key(ORIGIN),
+                ..Passed::default()
+            },
+            drains: None,
+        };
+        attempt.run(request).await.map_err(|failure: Failure| Fault::upstream(&failure))
+    }
+
+    /// Model lists: the upstream's own with the custom models added.
+    async fn models(
+        &self,
+        head: &Head,
+        path: PathAndQuery,
+        booking: &Booking,
+    ) -> Result<Response<Answer>, Fault> {
+        let cards = models::cards(&booking.policy.routing);
+        if let Endpoint::Model(id) = &booking.endpoint
+            && let Some(card) = cards.iter().find(|card| *card.id == **id)
+        {
+            return Ok(models::one(card));
+        }
+        let targets = self.plan(booking, None, path)?;
+        let Some(target) = targets.first() else { return Err(Fault::internal()) };
+        let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
+        if let Err(fault) = self.spend(booking, target, &head.headers) {
+            return if merged { Ok(models::list(&cards)) } else { Err(fault) };
+        }
+        let mut request = outbound(head, target.path.clone(), Outbound::empty());
+        headers::toward_upstream(request.headers_mut(), &target.credential);
+        headers::narrow_codings(request.headers_mut(), merged);
+        let attempt = Attempt {
+            pool: self.relay.pool.clone(),
+            destination: target.destination.clone(),
+            receipt: booking.attempt(1, target),
+            passed: Passed {
+                swapped: target.credential != Credential::Clients,
+                from_page: head.headers.contains_key(ORIGIN),
+                ..Passed::default()
+            },
+            drains: None,
+        };
+        match attempt.run(request).await {
+            Ok(response) if merged => Ok(models::merged(response, &cards).await),
+            Err(_) if merged => Ok(models::list(&cards)),
+            Ok(response) => Ok(response),
+            Err(failure) => Err(Fault::upstream(&failure)),
+        }
+    }
+
+    fn plan(&self, booking: &Booking, model: Option<&str>, path: PathAndQuery) -> Result<Vec<Target>, Fault> {
+        let origin = self.origin_target(path.clone());
+        let ask = crate::policy::routing::Ask {
+            endpoint: &booking.endpoint,
+            model,
+            path: &path,
+            origin: &origin,
+            draw: self.relay.ids.draw(),
+        };
+        booking.policy.routing.plan(&ask).map_err(|refusal| {
+            booking.refuse(400, "refused by routing");
+            Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), refusal.to_string())
+        })
+    }
+
+    /// The host that the client asked for, with the client's own headers.
+    fn origin_target(&self, path: PathAndQuery) -> Target {
+        Target {
+            destination: Destination { scheme: self.origin.scheme, at: self.origin.at.clone(), roots: None },
+            path,
+            credential: Credential::Clients,
+            route: Route { kind: RouteKind::Origin, name: self.origin.at.host.to_string().into() },
+            model: None,
+            base_model: None,
+            drops_empty_chunks: false,
+            takes_include_usage: true,
+            own_price: None,
+        }
+    }
+
+    /// A configured key is spent only for a client that sent some credential of its own.
+    fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
+        if target.credential.secret().is_none() || headers::has_credential(sent) {
+            return Ok(());
+        }
+        booking.refuse(401, "no credential of the client's own");
+        Err(Fault::no_credential(&target.route.name))
+    }
+}
+
+/// The client's request with another path and body.
+fn outbound(head: &Head, path: PathAndQuery, body: Outbound) -> Request<Outbound> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = path.into();
+    *request.headers_mut() = head.headers.clone();
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_an_exchange_is_one_500() {
+        let work = async {
+            if !std::hint::black_box(false) {
+                panic!("a bug");
+            }
+            Ok(())
+        };
+        let outcome = guarded(work).now_or_never().unwrap();
+        assert_eq!(outcome.map_err(|fault| fault.status), Err(StatusCode::INTERNAL_SERVER_ERROR));
+    }
+}

@@ -1,0 +1,178 @@
+//! What arrives in the clear: CONNECT, absolute URLs, and requests to the gate's own address.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+
+use http::header::HOST;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::exchange::answer::Answer;
+use crate::exchange::fault::Fault;
+use crate::exchange::origin::Origin;
+use crate::ingress::portal;
+use crate::ledger::entry::Ingress;
+use crate::net::host::{Host, HostPort};
+use crate::net::prefixed::Prefixed;
+use crate::net::shutdown::Phase;
+use crate::net::strict::Strict;
+use crate::policy::target::Scheme;
+use crate::session::arrival::Arrival;
+use crate::session::house::House;
+use crate::session::serve::h1;
+use crate::session::terminate::terminate;
+use crate::session::tunnel::tunnel;
+
+/// Serves one connection to the proxy listener until it ends or becomes a tunnel.
+///
+/// # Errors
+/// What hyper says of a broken connection.
+pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper::Result<()> {
+    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes));
+    let service = service_fn(|request| {
+        let front = Front { client, house: Rc::clone(&house) };
+        async move { Ok::<_, Infallible>(front.answer(request).await) }
+    });
+    let mut connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
+    tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = house.stopping.reached(Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+struct Front {
+    client: IpAddr,
+    house: Rc<House>,
+}
+
+impl Front {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        if request.method() == Method::CONNECT {
+            return self.connect(request).await;
+        }
+        if request.uri().authority().is_some() {
+            return self.forward(request).await;
+        }
+        self.base_url(request).await
+    }
+
+    async fn connect(&self, mut request: Request<Incoming>) -> Response<Answer> {
+        let authority = request.uri().authority().map(|authority| HostPort::parse_connect(authority.as_str()));
+        let Some(Ok(destination)) = authority else {
+            return bad_request("the authority of the CONNECT is not host:port");
+        };
+        let arrival = Arrival { destination, client: self.client };
+        let opens = self.house.relay.policy().interception.opens(&arrival.destination.host);
+        if opens {
+            let upgrade = hyper::upgrade::on(&mut request);
+            self.spawn(async move |house| {
+                let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
+                if let Err(error) = terminate(stream, arrival, house).await {
+                    tracing::debug!(error, "an intercepted connection ended");
+                }
+            });
+            return Response::new(Answer::empty());
+        }
+        // Dialled before the 200: a client that hears 502 knows what a failed handshake would hide.
+        let upstream = match self.house.connector.dial(&arrival.destination).await {
+            Ok(upstream) => upstream,
+            Err(failure) => return Fault::upstream(&failure).answer(),
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        self.spawn(async move |house| {
+            let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
+            tunnel(stream, upstream, house).await;
+        });
+        Response::new(Answer::empty())
+    }
+
+    /// An absolute URL: what a client sends to its proxy for plain HTTP.
+    async fn forward(&self, request: Request<Incoming>) -> Response<Answer> {
+        let uri = request.uri();
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return bad_request("only http and https URLs can be relayed"),
+        };
+        let authority = uri.authority().map(|authority| HostPort::parse(authority.as_str(), scheme.default_port()));
+        let Some(Ok(at)) = authority else { return bad_request("the URL names no usable host") };
+        if at.host.name() == Some(portal::HOST) {
+            return portal::answer(uri.path(), &self.house.authority);
+        }
+        if self.house.relay.policy().interception.opens(&at.host) {
+            let origin =
+                Origin { at, client: self.client, ingress: Ingress::Forward, scheme, misdirected: false };
+            return self.house.relay.handle(request, &origin).await;
+        }
+        match scheme {
+            Scheme::Http => self.house.relay.pass(request, at).await,
+            Scheme::Https => bad_request("https to this host goes through CONNECT"),
+        }
+    }
+
+    /// The gate's own address stands for the first intercepted host.
+    async fn base_url(&self, request: Request<Incoming>) -> Response<Answer> {
+        let policy = self.house.relay.policy();
+        let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let Some(Ok(named)) = named.map(|host| HostPort::parse(host, Scheme::Https.default_port())) else {
+            return bad_request("the request names no usable host");
+        };
+        let host = if policy.interception.opens(&named.host) {
+            Some(named.host)
+        } else if is_own_name(&named.host) {
+            policy.interception.principal()
+        } else {
+            None
+        };
+        let Some(host) = host else {
+            // Any other name here is a browser that was led to this address by somebody else's DNS.
+            return Fault::misdirected("the gate itself").answer();
+        };
+        let at = HostPort { host, port: Scheme::Https.default_port() };
+        let origin = Origin {
+            at,
+            client: self.client,
+            ingress: Ingress::BaseUrl,
+            scheme: Scheme::Https,
+            misdirected: false,
+        };
+        self.house.relay.handle(request, &origin).await
+    }
+
+    /// Runs what follows a CONNECT; counted, so that a stop waits for it.
+    fn spawn(&self, work: impl AsyncFnOnce(Rc<House>) + 'static) {
+        let house = Rc::clone(&self.house);
+        house.open.set(house.open.get() + 1);
+        tokio::task::spawn_local(async move {
+            work(Rc::clone(&house)).await;
+            house.open.set(house.open.get() - 1);
+        });
+    }
+}
+
+/// The bare stream behind an upgraded connection, with what was read beyond the head.
+fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
+    let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
+    Some(Prefixed::new(parts.read_buf, parts.io.into_inner().into_inner()))
+}
+
+fn is_own_name(host: &Host) -> bool {
+    match host {
+        Host::Address(address) => address.is_loopback(),
+        Host::Name(name) => &**name == "localhost",
+    }
+}
+
+fn bad_request(message: &str) -> Response<Answer> {
+    Fault::client(StatusCode::BAD_REQUEST, None, message).answer()
+}
+

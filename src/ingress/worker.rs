@@ -1,0 +1,193 @@
+//! One worker: a thread with its own runtime, connections and upstream pool.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::ca::authority::Authority;
+use crate::config::setup::Setup;
+use crate::exchange::drain::Drains;
+use crate::exchange::relay::{Relay, RelayParts};
+use crate::ingress::front;
+use crate::ledger::Ledger;
+use crate::ledger::ids::Ids;
+use crate::net::shutdown::{Phase, Stopping};
+use crate::policy::Live;
+use crate::session::house::House;
+use crate::upstream::connect::Connector;
+use crate::upstream::pool::{Pool, PoolLimits};
+
+/// The accepting side's view of a worker.
+#[derive(Debug)]
+pub struct Worker {
+    queue: mpsc::UnboundedSender<(StdStream, SocketAddr)>,
+    load: Arc<AtomicUsize>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// What all workers share.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Paths, addresses and limits.
+    pub setup: Arc<Setup>,
+    /// The rules in force.
+    pub live: Live,
+    /// The books.
+    pub ledger: Ledger,
+    /// Mints leaves.
+    pub authority: Authority,
+    /// Dials.
+    pub connector: Arc<Connector>,
+    /// Ids of this process.
+    pub ids: Ids,
+    /// When to stop.
+    pub stopping: Stopping,
+}
+
+impl Worker {
+    /// Starts worker `number`.
+    ///
+    /// # Errors
+    /// No thread or no runtime to be had.
+    pub fn start(number: usize, common: Common) -> io::Result<Self> {
+        let (queue, arrivals) = mpsc::unbounded_channel();
+        let load = Arc::new(AtomicUsize::new(0));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let seen = Arc::clone(&load);
+        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let local = LocalSet::new();
+            local.block_on(&runtime, run(arrivals, common, seen));
+            // Whatever is still open after the last phase is closed here, and booked by that.
+            drop(local);
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        })?;
+        Ok(Self { queue, load, thread })
+    }
+
+    /// Connections that it has now.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Hands over an accepted connection.
+    pub fn take(&self, stream: StdStream, peer: SocketAddr) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        if self.queue.send((stream, peer)).is_err() {
+            self.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for its end.
+    pub fn join(self) {
+        drop(self.queue);
+        let _ = self.thread.join();
+    }
+}
+
+async fn run(
+    mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>,
+    common: Common,
+    load: Arc<AtomicUsize>,
+) {
+    let limits = PoolLimits {
+        first_byte: common.setup.upstream.first_byte_timeout,
+        idle: common.setup.upstream.idle_timeout,
+    };
+    let pool = Pool::new(Arc::clone(&common.connector), limits);
+    let (drains, draining) = Drains::new();
+    tokio::task::spawn_local(draining);
+    tokio::task::spawn_local(sweep(pool.clone()));
+    let open = Rc::new(Cell::new(0));
+    let house = Rc::new(House {
+        relay: Relay::new(RelayParts {
+            live: common.live,
+            ledger: common.ledger.clone(),
+            pool,
+            drains: drains.clone(),
+            ids: common.ids,
+            body_bytes: common.setup.limits.body_bytes,
+        }),
+        authority: common.authority,
+        connector: common.connector,
+        ledger: common.ledger,
+        limits: common.setup.limits.clone(),
+        stopping: common.stopping.clone(),
+        open: Rc::clone(&open),
+    });
+    loop {
+        let arrival = tokio::select! {
+            arrival = arrivals.recv() => arrival,
+            () = common.stopping.reached(Phase::Draining) => None,
+        };
+        let Some((stream, peer)) = arrival else { break };
+        adopt(stream, peer, &house, &load);
+    }
+    let idle = async {
+        let mut check = interval(CHECK);
+        while open.get() + drains.open() > 0 {
+            check.tick().await;
+        }
+    };
+    tokio::select! {
+        () = idle => {}
+        () = common.stopping.reached(Phase::Halting) => {}
+        () = tokio::time::sleep(common.setup.limits.drain_timeout) => {}
+    }
+}
+
+/// Serves one connection in a task of its own.
+fn adopt(stream: StdStream, peer: SocketAddr, house: &Rc<House>, load: &Arc<AtomicUsize>) {
+    let house = Rc::clone(house);
+    let busy = Busy::new(&house.open, load);
+    let adopted = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+    let Ok(stream) = adopted else { return };
+    let _ = stream.set_nodelay(true);
+    tokio::task::spawn_local(async move {
+        let _busy = busy;
+        if let Err(error) = Box::pin(front::serve(stream, peer.ip(), house)).await {
+            tracing::debug!(%error, "a client connection ended");
+        }
+    });
+}
+
+/// Counts a connection for as long as it is served, also when its task panics.
+struct Busy {
+    open: Rc<Cell<usize>>,
+    load: Arc<AtomicUsize>,
+}
+
+impl Busy {
+    fn new(open: &Rc<Cell<usize>>, load: &Arc<AtomicUsize>) -> Self {
+        open.set(open.get() + 1);
+        Self { open: Rc::clone(open), load: Arc::clone(load) }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn sweep(pool: Pool) {
+    let mut tick = interval(SWEEP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        pool.sweep();
+    }
+}
+
+const CHECK: Duration = Duration::from_millis(20);
+const SWEEP: Duration = Duration::from_secs(10);

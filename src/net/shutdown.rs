@@ -1,0 +1,47 @@
+//! How the gate tells its parts to stop.
+
+use tokio::sync::watch;
+
+/// What a part should be doing.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Phase {
+    /// Serve.
+    Serving,
+    /// Take nothing new, finish what is open.
+    Draining,
+    /// Stop at once.
+    Halting,
+}
+
+/// The side that decides.
+#[derive(Clone, Debug)]
+pub struct Stopper(watch::Sender<Phase>);
+
+/// The side that listens; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stopping(watch::Receiver<Phase>);
+
+/// Both sides.
+pub fn shutdown() -> (Stopper, Stopping) {
+    let (sender, receiver) = watch::channel(Phase::Serving);
+    (Stopper(sender), Stopping(receiver))
+}
+
+impl Stopper {
+    /// Goes to a later phase; never back.
+    pub fn advance(&self, phase: Phase) {
+        self.0.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+}
+
+impl Stopping {
+    /// Waits until `phase` or a later one has come, or the gate is gone.
+    pub async fn reached(&self, phase: Phase) {
+        let mut receiver = self.0.clone();
+        let _ = receiver.wait_for(|now| *now >= phase).await;
+    }
+}

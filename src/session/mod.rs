@@ -1,0 +1,7 @@
+//! One client connection: tunnelled unseen, or opened with a minted leaf and served.
+
+pub mod arrival;
+pub mod house;
+pub mod serve;
+pub mod terminate;
+pub mod tunnel;

@@ -1,0 +1,93 @@
+//! HTTP/1 and HTTP/2 on one client connection, with the bounds of the setup.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::config::setup::Limits;
+use crate::exchange::answer::Answer;
+use crate::exchange::origin::Origin;
+use crate::net::shutdown::Phase;
+use crate::net::strict::Strict;
+use crate::session::house::House;
+use crate::upstream::pool::LocalExecutor;
+
+/// Serves HTTP/1 whose every request goes through the pipeline.
+pub async fn serve_h1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    origin: Rc<Origin>,
+    house: &Rc<House>,
+) -> hyper::Result<()> {
+    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes));
+    let service = service_fn(|request| relayed(request, Rc::clone(&origin), Rc::clone(house)));
+    let mut connection = pin!(h1(&house.limits).serve_connection(io, service));
+    tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = house.stopping.reached(Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+/// Serves HTTP/2 whose every request goes through the pipeline.
+pub async fn serve_h2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    origin: Rc<Origin>,
+    house: &Rc<House>,
+) -> hyper::Result<()> {
+    let service = service_fn(|request| relayed(request, Rc::clone(&origin), Rc::clone(house)));
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_LIST)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = house.stopping.reached(Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+/// An HTTP/1 server with the bounds of the setup.
+pub fn h1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.header_bytes.max(MIN_BUFFER))
+        .max_headers(limits.headers)
+        // What the upstream sent is what the client gets.
+        .auto_date_header(false);
+    builder
+}
+
+async fn relayed(
+    request: Request<Incoming>,
+    origin: Rc<Origin>,
+    house: Rc<House>,
+) -> Result<Response<Answer>, Infallible> {
+    Ok(house.relay.handle(request, &origin).await)
+}
+
+const HEADER_LIST: u32 = 16 << 10;
+/// hyper refuses to work with less.
+const MIN_BUFFER: usize = 8192;
+/// What a client that does not read makes the gate hold for one stream.
+const SEND_BUFFER: usize = 64 << 10;
+const STREAMS: u32 = 100;
+const WINDOW: u32 = 1 << 20;

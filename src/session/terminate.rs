@@ -1,0 +1,62 @@
+//! TLS with a client of an intercepted host: hello, leaf, then HTTP as agreed by ALPN.
+
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::exchange::origin::Origin;
+use crate::ledger::entry::Ingress;
+use crate::net::host::Host;
+use crate::policy::target::Scheme;
+use crate::session::arrival::Arrival;
+use crate::session::house::House;
+use crate::session::serve::{serve_h1, serve_h2};
+
+/// Opens an intercepted connection and serves it until it ends.
+///
+/// # Errors
+/// In words for the log: the handshake, or HTTP itself.
+pub async fn terminate(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    arrival: Arrival,
+    house: Rc<House>,
+) -> Result<(), String> {
+    let handshake = async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(|error| error.to_string())?;
+        let asked = start.client_hello().server_name().map(str::parse::<Host>);
+        // The leaf is always for the host of the CONNECT: no other name is ever minted at a client's wish.
+        let misdirected = asked.is_some_and(|asked| asked.as_ref() != Ok(&arrival.destination.host));
+        let config = house
+            .authority
+            .server_config(&arrival.destination.host, SystemTime::now())
+            .map_err(|error| error.to_string())?;
+        let stream = start.into_stream(config).await.map_err(|error| error.to_string())?;
+        Ok::<_, String>((stream, misdirected))
+    };
+    let limit = house.limits.handshake_timeout;
+    let (stream, misdirected) = timeout(limit, Box::pin(handshake))
+        .await
+        .map_err(|_| format!("the handshake took longer than {limit:?}"))?
+        .inspect_err(|error| {
+            tracing::warn!(host = %arrival.destination, client = %arrival.client, error,
+                "a client did not accept the gate's certificate or broke off; does it trust certs/ca.pem?");
+        })?;
+    let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let origin = Rc::new(Origin {
+        at: arrival.destination,
+        client: arrival.client,
+        ingress: Ingress::Connect,
+        scheme: Scheme::Https,
+        misdirected,
+    });
+    let served = if speaks_h2 {
+        Box::pin(serve_h2(stream, origin, &house)).await
+    } else {
+        Box::pin(serve_h1(stream, origin, &house)).await
+    };
+    served.map_err(|error| error.to_string())
+}

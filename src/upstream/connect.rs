@@ -1,0 +1,158 @@
+//! Dialling: look-up, the gate's own addresses refused, TCP, verified TLS.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::net::host::{Host, HostPort};
+use crate::policy::target::{Destination, ExtraRoots, Scheme};
+use crate::system::roots::{MachineRoots, RootsError, root_store};
+use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::wire::Wire;
+use std::time::Duration;
+
+/// Makes connections for tunnels and for exchanges; shared by all workers.
+#[derive(Debug)]
+pub struct Connector {
+    /// Ports of the gate's own listeners; never dialled at an address of this machine.
+    own_ports: Vec<u16>,
+    resolve: HashMap<HostPort, SocketAddr>,
+    limit: Duration,
+    roots: MachineRoots,
+    shared_roots: Option<Arc<ExtraRoots>>,
+    /// TLS configurations by the identity of their further roots; each keeps its roots alive.
+    configs: Mutex<HashMap<usize, (Option<Arc<ExtraRoots>>, Arc<ClientConfig>)>>,
+}
+
+/// What a [`Connector`] is made of.
+#[derive(Debug)]
+pub struct ConnectorParts {
+    /// Ports of the gate's own listeners.
+    pub own_ports: Vec<u16>,
+    /// Addresses that the owner gave for some hosts and ports.
+    pub resolve: HashMap<HostPort, SocketAddr>,
+    /// For look-up, TCP and TLS together.
+    pub limit: Duration,
+    /// The machine's roots, without our own.
+    pub roots: MachineRoots,
+    /// `upstream.ca`.
+    pub shared_roots: Option<Arc<ExtraRoots>>,
+}
+
+impl Connector {
+    /// Builds the TLS configuration that most upstreams use.
+    ///
+    /// # Errors
+    /// A root that is no certificate.
+    pub fn new(parts: ConnectorParts) -> Result<Self, RootsError> {
+        let ConnectorParts { own_ports, resolve, limit, roots, shared_roots } = parts;
+        let connector = Self { own_ports, resolve, limit, roots, shared_roots, configs: Mutex::default() };
+        connector.config(None)?;
+        Ok(connector)
+    }
+
+    /// A connection to `at`, without TLS: for tunnels.
+    ///
+    /// # Errors
+    /// Always with nothing sent.
+    pub async fn dial(&self, at: &HostPort) -> Result<TcpStream, Failure> {
+        self.within(at, self.tcp(at)).await
+    }
+
+    /// A connection to a destination, over verified TLS where its scheme says so.
+    ///
+    /// # Errors
+    /// Always with nothing of the request sent.
+    pub async fn connect(&self, to: &Destination) -> Result<Wire, Failure> {
+        self.within(&to.at, async {
+            let stream = self.tcp(&to.at).await?;
+            match to.scheme {
+                Scheme::Http => Ok(Wire::Plain(stream)),
+                Scheme::Https => self.tls(to, stream).await,
+            }
+        })
+        .await
+    }
+
+    async fn within<T>(&self, at: &HostPort, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        timeout(self.limit, work).await.unwrap_or_else(|_| {
+            Err(Failure::unsent(FailureKind::Timeout { host: at.to_string(), what: "connect", limit: self.limit }))
+        })
+    }
+
+    async fn tcp(&self, at: &HostPort) -> Result<TcpStream, Failure> {
+        let refused = |cause: String| Failure::unsent(FailureKind::Connect { host: at.to_string(), cause });
+        let addresses: Vec<SocketAddr> = match (self.resolve.get(at), &at.host) {
+            (Some(address), _) => vec![*address],
+            (None, Host::Address(address)) => vec![SocketAddr::new(*address, at.port)],
+            (None, Host::Name(name)) => {
+                tokio::net::lookup_host((&**name, at.port)).await.map_err(|error| refused(error.to_string()))?.collect()
+            }
+        };
+        // One own address among the answers is enough: a name that mixes them is an attack, not a service.
+        if addresses.iter().any(|address| self.is_own(*address)) {
+            return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
+        }
+        let mut last = None;
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // Without it, the second small write of a request waits for an acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(refused(last.map_or_else(|| "the name has no address".into(), |error| error.to_string())))
+    }
+
+    fn is_own(&self, address: SocketAddr) -> bool {
+        self.own_ports.contains(&address.port()) && is_of_this_machine(address.ip())
+    }
+
+    async fn tls(&self, to: &Destination, stream: TcpStream) -> Result<Wire, Failure> {
+        let failed = |cause: String| Failure::unsent(FailureKind::Certificate { host: to.at.to_string(), cause });
+        let name = match &to.at.host {
+            Host::Address(address) => ServerName::from(*address),
+            Host::Name(name) => ServerName::try_from(name.to_string()).map_err(|error| failed(error.to_string()))?,
+        };
+        let config = self.config(to.roots.as_ref()).map_err(|error| failed(error.to_string()))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        stream.map(|stream| Wire::Tls(Box::new(stream))).map_err(|error| failed(error.to_string()))
+    }
+
+    /// The TLS configuration for some further roots, built once and kept so that sessions resume.
+    fn config(&self, extra: Option<&Arc<ExtraRoots>>) -> Result<Arc<ClientConfig>, RootsError> {
+        let key = extra.map_or(0, |roots| Arc::as_ptr(roots) as usize);
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = configs.get(&key) {
+            return Ok(Arc::clone(config));
+        }
+        let further = [self.shared_roots.as_ref(), extra].into_iter().flatten();
+        let further: Vec<Vec<u8>> = further.flat_map(|roots| roots.certificates.iter().cloned()).collect();
+        let roots = root_store(&self.roots, &further)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+            .map_err(|error| RootsError::Tls(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = Arc::new(config);
+        configs.insert(key, (extra.cloned(), Arc::clone(&config)));
+        Ok(config)
+    }
+}
+
+/// Whether packets to `address` stay on this machine: only then can a socket be bound to it.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified() || UdpSocket::bind((address, 0)).is_ok()
+}

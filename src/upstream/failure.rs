@@ -1,0 +1,84 @@
+//! Why an upstream gave no answer, and whether anything was sent to it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// An attempt without an answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// Nothing of the request left the gate, so that it may be tried elsewhere.
+    pub unsent: bool,
+}
+
+/// What went wrong at an upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum FailureKind {
+    /// The certificate or the handshake was not acceptable.
+    #[error("the TLS handshake with `{host}` failed: {cause}")]
+    Certificate {
+        /// Whom.
+        host: String,
+        /// Why.
+        cause: String,
+    },
+    /// The connection could not be made.
+    #[error("`{host}` could not be reached: {cause}")]
+    Connect {
+        /// Whom.
+        host: String,
+        /// Why.
+        cause: String,
+    },
+    /// The client's own request body broke off.
+    #[error("the request body broke off")]
+    ClientBody,
+    /// The connection ended before an answer.
+    #[error("`{host}` closed the connection before it answered: {cause}")]
+    Closed {
+        /// Whom.
+        host: String,
+        /// Why.
+        cause: String,
+    },
+    /// The address is one of the gate's own.
+    #[error("`{host}` is the gate itself")]
+    Own {
+        /// Whom.
+        host: String,
+    },
+    /// Too slow to connect or to answer.
+    #[error("`{host}` did not {what} within {limit:?}")]
+    Timeout {
+        /// Whom.
+        host: String,
+        /// What it did not do.
+        what: &'static str,
+        /// The limit that ran out.
+        limit: Duration,
+    },
+}
+
+impl Failure {
+    /// A failure before anything was sent.
+    pub fn unsent(kind: FailureKind) -> Self {
+        Self { kind, unsent: true }
+    }
+
+    /// A failure after something may have been sent.
+    pub fn sent(kind: FailureKind) -> Self {
+        Self { kind, unsent: false }
+    }
+
+    /// Whether a limit ran out.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.kind, FailureKind::Timeout { .. })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}

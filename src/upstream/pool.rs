@@ -1,0 +1,279 @@
+//! The kept connections of one worker, and sending over them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri, Version};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::{Instant, timeout};
+
+use crate::net::host::HostPort;
+use crate::policy::target::{Destination, Scheme};
+use crate::upstream::connect::Connector;
+use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::lane::Lane;
+use crate::upstream::reply::Reply;
+use crate::upstream::request::Outbound;
+
+/// The kept connections of one worker; stays on its thread.
+#[derive(Clone, Debug)]
+pub struct Pool(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    connector: Arc<Connector>,
+    limits: PoolLimits,
+    shelves: RefCell<HashMap<Key, Shelf>>,
+}
+
+/// Time limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    /// From the request to the head of the reply.
+    pub first_byte: Duration,
+    /// Between two pieces of a reply.
+    pub idle: Duration,
+}
+
+/// What a kept connection may be reused for.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Key {
+    scheme: Scheme,
+    at: HostPort,
+    /// Identity of the further roots: a connection verified by other roots is another connection.
+    roots: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: Vec<Lane>,
+    shared: Option<http2::SendRequest<Outbound>>,
+}
+
+enum Way {
+    Kept(Lane),
+    Fresh(Lane),
+    Shared { sender: http2::SendRequest<Outbound>, kept: bool },
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(connector: Arc<Connector>, limits: PoolLimits) -> Self {
+        Self(Rc::new(Shared { connector, limits, shelves: RefCell::default() }))
+    }
+
+    /// Sends a request whose URI is a path alone, and waits for the head of the reply.
+    ///
+    /// A kept connection that turns out to be dead before anything was sent is replaced without a word; nothing else
+    /// is ever sent twice.
+    ///
+    /// # Errors
+    /// Says whether anything was sent.
+    pub async fn send(&self, to: &Destination, mut request: Request<Outbound>) -> Result<Response<Reply>, Failure> {
+        let key = Key {
+            scheme: to.scheme,
+            at: to.at.clone(),
+            roots: to.roots.as_ref().map_or(0, |roots| Arc::as_ptr(roots) as usize),
+        };
+        loop {
+            let way = match self.kept(&key).await {
+                Some(way) => way,
+                None => self.fresh(&key, to).await?,
+            };
+            let kept = matches!(way, Way::Kept(_) | Way::Shared { kept: true, .. });
+            let limit = self.0.limits.first_byte;
+            let sent = timeout(limit, self.send_over(way, &key, to, request)).await;
+            match sent {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(Unanswered { request: Some(again), .. })) if kept => request = again,
+                Ok(Err(unanswered)) => return Err(unanswered.into_failure(&to.at)),
+                Err(_) => {
+                    let host = to.at.to_string();
+                    return Err(Failure::sent(FailureKind::Timeout { host, what: "answer", limit }));
+                }
+            }
+        }
+    }
+
+    /// Takes back a connection whose exchange is over.
+    pub fn put_away(&self, key: &Key, mut lane: Lane) {
+        lane.idle_since = Instant::now();
+        let mut shelves = self.0.shelves.borrow_mut();
+        let shelf = shelves.entry(key.clone()).or_default();
+        if shelf.idle.len() < MAX_IDLE {
+            shelf.idle.push(lane);
+        }
+    }
+
+    /// Closes what was not used for a while; to be called now and then.
+    pub fn sweep(&self) {
+        let mut shelves = self.0.shelves.borrow_mut();
+        for shelf in shelves.values_mut() {
+            shelf.idle.retain(|lane| lane.idle_since.elapsed() < IDLE);
+            if shelf.shared.as_ref().is_some_and(http2::SendRequest::is_closed) {
+                shelf.shared = None;
+            }
+        }
+        shelves.retain(|_, shelf| !shelf.idle.is_empty() || shelf.shared.is_some());
+    }
+
+    async fn kept(&self, key: &Key) -> Option<Way> {
+        loop {
+            let mut lane = {
+                let mut shelves = self.0.shelves.borrow_mut();
+                let shelf = shelves.get_mut(key)?;
+                if let Some(sender) = &shelf.shared {
+                    if !sender.is_closed() {
+                        return Some(Way::Shared { sender: sender.clone(), kept: true });
+                    }
+                    shelf.shared = None;
+                }
+                // The most recently used one is the least likely to have been closed meanwhile.
+                shelf.idle.pop()?
+            };
+            let usable = poll_fn(|cx| Poll::Ready(lane.poll_usable(cx))).await;
+            if usable && lane.idle_since.elapsed() < IDLE {
+                return Some(Way::Kept(lane));
+            }
+        }
+    }
+
+    async fn fresh(&self, key: &Key, to: &Destination) -> Result<Way, Failure> {
+        let wire = self.0.connector.connect(to).await?;
+        let failed = |error: hyper::Error| {
+            Failure::unsent(FailureKind::Connect { host: to.at.to_string(), cause: error.to_string() })
+        };
+        if !wire.speaks_h2() {
+            return Ok(Way::Fresh(Lane::open(wire).await.map_err(failed)?));
+        }
+        let (sender, connection) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(H2_WINDOW)
+            .initial_connection_window_size(H2_WINDOW)
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(failed)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an upstream connection ended");
+            }
+        });
+        self.0.shelves.borrow_mut().entry(key.clone()).or_default().shared = Some(sender.clone());
+        Ok(Way::Shared { sender, kept: false })
+    }
+
+    async fn send_over(
+        &self,
+        way: Way,
+        key: &Key,
+        to: &Destination,
+        request: Request<Outbound>,
+    ) -> Result<Response<Reply>, Unanswered> {
+        let idle = self.0.limits.idle;
+        match way {
+            Way::Kept(mut lane) | Way::Fresh(mut lane) => {
+                let response = lane.send(shaped_h1(request, to)).await.map_err(Unanswered::from_hyper)?;
+                Ok(response.map(|body| Reply::over_lane(body, lane, self.clone(), key.clone(), idle)))
+            }
+            Way::Shared { mut sender, .. } => {
+                if let Err(cause) = sender.ready().await {
+                    return Err(Unanswered { cause, request: Some(request) });
+                }
+                let response = sender.try_send_request(shaped_h2(request, to)).await.map_err(Unanswered::from_hyper)?;
+                Ok(response.map(|body| Reply::shared(body, idle)))
+            }
+        }
+    }
+}
+
+/// An attempt over one connection that brought no answer.
+struct Unanswered {
+    cause: hyper::Error,
+    /// The request, where nothing of it was sent.
+    request: Option<Request<Outbound>>,
+}
+
+impl Unanswered {
+    fn from_hyper(mut error: hyper::client::conn::TrySendError<Request<Outbound>>) -> Self {
+        let request = error.take_message();
+        Self { cause: error.into_error(), request }
+    }
+
+    fn into_failure(self, at: &HostPort) -> Failure {
+        let unsent = self.request.is_some();
+        let kind = if self.cause.is_user() {
+            FailureKind::ClientBody
+        } else {
+            FailureKind::Closed { host: at.to_string(), cause: chain(&self.cause) }
+        };
+        Failure { kind, unsent }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// HTTP/1 wants the path in the request line and the host in a header.
+fn shaped_h1(mut request: Request<Outbound>, to: &Destination) -> Request<Outbound> {
+    if request.uri().scheme().is_some()
+        && let Some(path) = request.uri().path_and_query().cloned()
+    {
+        *request.uri_mut() = Uri::from(path);
+    }
+    *request.version_mut() = Version::HTTP_11;
+    if let Ok(host) = HeaderValue::from_str(&authority(to)) {
+        request.headers_mut().insert(HOST, host);
+    }
+    request
+}
+
+/// HTTP/2 wants everything in the URI and no `Host`.
+fn shaped_h2(mut request: Request<Outbound>, to: &Destination) -> Request<Outbound> {
+    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let whole = Uri::builder().scheme(to.scheme.name()).authority(authority(to)).path_and_query(path).build();
+    if let Ok(uri) = whole {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(HOST);
+    request
+}
+
+fn authority(to: &Destination) -> String {
+    if to.at.port == to.scheme.default_port() { to.at.host.to_string() } else { to.at.to_string() }
+}
+
+/// Runs futures on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future<Output: 'static> + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Shorter than the idle limit of known upstreams, so that we close first.
+const IDLE: Duration = Duration::from_secs(30);
+/// Idle connections kept for one destination and worker.
+const MAX_IDLE: usize = 512;
+const H2_WINDOW: u32 = 1 << 20;

@@ -1,0 +1,81 @@
+//! The body of a request on its way to an upstream.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// What is sent upstream: pieces that are at hand, or the client's own body as it comes.
+#[derive(Debug)]
+pub enum Outbound {
+    /// Pieces that are sent one after the other.
+    Pieces {
+        /// The pieces, none empty.
+        pieces: VecDeque<Bytes>,
+        /// Bytes left.
+        left: u64,
+    },
+    /// The client's body, passed on piece by piece.
+    Stream {
+        /// The client's body.
+        body: Incoming,
+        /// Bytes passed on so far.
+        count: Arc<AtomicU64>,
+    },
+}
+
+impl Outbound {
+    /// No body.
+    pub fn empty() -> Self {
+        Self::Pieces { pieces: VecDeque::new(), left: 0 }
+    }
+
+    /// A body of these pieces.
+    pub fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
+        let pieces: VecDeque<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self::Pieces { pieces, left }
+    }
+}
+
+impl Body for Outbound {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Pieces { pieces, left } => Poll::Ready(pieces.pop_front().map(|piece| {
+                *left -= piece.len() as u64;
+                Ok(Frame::data(piece))
+            })),
+            Self::Stream { body, count } => {
+                let polled = Pin::new(body).poll_frame(cx);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && let Some(data) = frame.data_ref()
+                {
+                    count.fetch_add(data.len() as u64, Ordering::Relaxed);
+                }
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Pieces { pieces, .. } => pieces.is_empty(),
+            Self::Stream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Pieces { left, .. } => SizeHint::with_exact(*left),
+            Self::Stream { body, .. } => body.size_hint(),
+        }
+    }
+}
