@@ -1,17 +1,19 @@
 //! A recognised request: what its body names, and the same body with single values changed.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::coding::{Coding, CodingError, decode};
 use super::endpoint::Dialect;
 use super::json::{self, JsonError};
 use super::multipart::{self, Repeated};
+use super::splice::{self, Splice};
 
 /// A request that names a model, with its body as it came.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     /// The operation.
     pub dialect: Dialect,
@@ -75,19 +77,10 @@ impl Call {
         if model.is_none() && !adds_usage {
             return Outgoing::untouched(self.received.clone());
         }
-        let mut splices: Vec<&Splice> = model.iter().chain(usage).collect();
-        splices.sort_unstable_by_key(|splice| splice.at.start);
-
-        let mut pieces = Vec::with_capacity(2 * splices.len() + 1);
-        let mut from = 0;
-        for splice in splices {
-            pieces.push(self.text.slice(from..splice.at.start));
-            pieces.push(splice.with.clone());
-            from = splice.at.end;
-        }
-        pieces.push(self.text.slice(from..));
-        pieces.retain(|piece| !piece.is_empty());
-        Outgoing { length: length(&pieces), pieces: joined(pieces), decoded: self.decoded, edited: true, adds_usage }
+        let splices: Vec<&Splice> = model.iter().chain(usage).collect();
+        let pieces = splice::apply(&self.text, splices);
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Outgoing { pieces, length, decoded: self.decoded, edited: true, adds_usage }
     }
 
     fn opaque(dialect: Dialect, body: Bytes) -> Self {
@@ -157,6 +150,17 @@ impl Call {
     }
 }
 
+impl fmt::Debug for Call {
+    /// Without the body, so that no prompt gets into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("dialect", &self.dialect)
+            .field("model", &self.model)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What to change in a body on its way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Edits<'a> {
@@ -167,7 +171,7 @@ pub struct Edits<'a> {
 }
 
 /// A body to send.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outgoing {
     /// The bytes in order, none of them empty. What is large is shared with the body as received.
     pub pieces: Vec<Bytes>,
@@ -186,6 +190,13 @@ impl Outgoing {
         let length = body.len() as u64;
         let pieces = if body.is_empty() { Vec::new() } else { vec![body] };
         Self { pieces, length, decoded: false, edited: false, adds_usage: false }
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    /// Without the bytes, so that no prompt gets into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("length", &self.length).field("edited", &self.edited).finish_non_exhaustive()
     }
 }
 
@@ -216,19 +227,6 @@ struct Place {
     form: bool,
 }
 
-/// Bytes to put in the place of a range of the text.
-#[derive(Clone, Debug)]
-struct Splice {
-    at: Range<usize>,
-    with: Bytes,
-}
-
-impl Splice {
-    fn new(at: Range<usize>, with: &'static str) -> Self {
-        Self { at, with: Bytes::from_static(with.as_bytes()) }
-    }
-}
-
 /// Whether usage is asked for, and if not, the edit that asks for it.
 ///
 /// There is no edit where `stream_options` or its member is of a kind that the API does not know: what is wrong with
@@ -239,12 +237,12 @@ fn usage_edit(
     options: Option<Range<usize>>,
 ) -> Result<(bool, Option<Splice>), CallError> {
     let Some(options) = options else {
-        let edit = Splice::new(stream_end..stream_end, r#","stream_options":{"include_usage":true}"#);
+        let edit = Splice::fixed(stream_end..stream_end, r#","stream_options":{"include_usage":true}"#);
         return Ok((false, Some(edit)));
     };
     let value = &doc[options.clone()];
     if value == b"null" {
-        return Ok((false, Some(Splice::new(options, r#"{"include_usage":true}"#))));
+        return Ok((false, Some(Splice::fixed(options, r#"{"include_usage":true}"#))));
     }
     let include = match json::members(value, &["include_usage"]) {
         Ok([include]) => include,
@@ -255,41 +253,21 @@ fn usage_edit(
         let inside = options.start + 1;
         let empty = value.get(1..).unwrap_or_default().trim_ascii_start().starts_with(b"}");
         let with = if empty { r#""include_usage":true"# } else { r#""include_usage":true,"# };
-        return Ok((false, Some(Splice::new(inside..inside, with))));
+        return Ok((false, Some(Splice::fixed(inside..inside, with))));
     };
     Ok(match &value[include.value.clone()] {
         b"true" => (true, None),
         b"false" | b"null" => {
             let at = options.start + include.value.start..options.start + include.value.end;
-            (false, Some(Splice::new(at, "true")))
+            (false, Some(Splice::fixed(at, "true")))
         }
         _ => (false, None),
     })
 }
 
-/// One piece where copying is cheaper than sending several.
-fn joined(pieces: Vec<Bytes>) -> Vec<Bytes> {
-    let total: usize = pieces.iter().map(Bytes::len).sum();
-    if total > JOINED_UP_TO {
-        return pieces;
-    }
-    let mut whole = BytesMut::with_capacity(total);
-    for piece in &pieces {
-        whole.extend_from_slice(piece);
-    }
-    vec![whole.freeze()]
-}
-
-fn length(pieces: &[Bytes]) -> u64 {
-    pieces.iter().map(|piece| piece.len() as u64).sum()
-}
-
 fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     text.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
-
-/// In bytes: about what one copy costs less than four more segments of a write.
-const JOINED_UP_TO: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -7,3 +7,4 @@ pub mod endpoint;
 pub mod json;
 pub mod models;
 pub mod multipart;
+pub mod splice;

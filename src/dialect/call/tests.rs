@@ -177,6 +177,12 @@ fn twenty_megabytes_before_the_model_are_shared_and_not_copied() {
 }
 
 #[test]
+fn a_prompt_does_not_get_into_a_log() {
+    let call = chat(r#"{"model":"m","stream":true,"prompt":"secret"}"#);
+    assert!(!format!("{call:?} {:?}", call.body(&USAGE)).contains("secret"));
+}
+
+#[test]
 fn a_form_field_is_renamed_in_place() {
     let form = |model: &str| {
         format!(

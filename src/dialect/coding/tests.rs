@@ -220,8 +220,12 @@ fn a_body_of_no_bytes_is_complete() {
 #[test]
 fn a_bomb_stops_at_the_limit() {
     let zeros = vec![0; 4 << 20];
-    for (coding, bomb) in [(Coding::Gzip, gzip(&zeros)), (Coding::Deflate, zlib(&zeros)), (Coding::Zstd, zstd(&zeros))]
-    {
+    for (coding, bomb) in [
+        (Coding::Gzip, gzip(&zeros)),
+        (Coding::Deflate, bare(&zeros)),
+        (Coding::Brotli, BROTLI_ZEROS.to_vec()),
+        (Coding::Zstd, zstd(&zeros)),
+    ] {
         let (mut decoder, mut out) = (Decoder::new(coding).limited(1 << 20), Vec::new());
         assert_eq!(decoder.push(&bomb, &mut out), Err(CodingError::TooLarge { limit: 1 << 20 }), "{coding}");
         assert!(out.capacity() <= 2 << 20, "{coding} kept {} bytes", out.capacity());
