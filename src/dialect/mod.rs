@@ -1,3 +1,10 @@
 //! API forms: which call this is, what it names, and how its bytes may be edited.
 
+pub mod azure;
+pub mod call;
+pub mod coding;
 pub mod endpoint;
+pub mod json;
+pub mod models;
+pub mod multipart;
+pub mod splice;

@@ -1,0 +1,156 @@
+//! The paths of api.openai.com in Azure's two URL forms.
+
+use super::endpoint::Dialect;
+
+/// The dated form: `/v1/X` becomes `/openai/deployments/D/X?api-version=V` where the operation belongs to a deployment
+/// and one is named, else `/openai/X?api-version=V`.
+///
+/// The other parameters of the query stay as they are; an `api-version` in it gives way. A path that is not below
+/// `/v1` keeps its path.
+pub fn dated(path_and_query: &str, dialect: Option<Dialect>, deployment: Option<&str>, api_version: &str) -> String {
+    let (path, query) = split(path_and_query);
+    let deployment = deployment.filter(|name| !name.is_empty() && dialect.is_some_and(is_deployment_path));
+    let path = match (path.strip_prefix("/v1/"), deployment) {
+        (None, _) => path.to_owned(),
+        (Some(below), None) => format!("/openai/{below}"),
+        (Some(below), Some(name)) => format!("/openai/deployments/{}/{below}", percent_encoded(name)),
+    };
+    joined(path, query, Some(api_version))
+}
+
+/// The v1 form: `/v1/X` becomes `/openai/v1/X`, with an `api-version` only where one is given.
+///
+/// The other parameters of the query stay as they are; an `api-version` in it is dropped. A path that is not below
+/// `/v1` keeps its path.
+pub fn v1(path_and_query: &str, api_version: Option<&str>) -> String {
+    let (path, query) = split(path_and_query);
+    let path = if path.starts_with("/v1/") { format!("/openai{path}") } else { path.to_owned() };
+    joined(path, query, api_version)
+}
+
+/// Whether `model` in the body or form must be the deployment's name; where not, the path names the deployment and
+/// what the body says is ignored.
+///
+/// `dated` tells the dated form from the v1 form.
+pub fn body_names_deployment(dated: bool, dialect: Option<Dialect>) -> bool {
+    !dated || !dialect.is_some_and(is_deployment_path)
+}
+
+/// Whether the dated form has this operation below `/openai/deployments/D`.
+fn is_deployment_path(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::Chat
+        | Dialect::Completion
+        | Dialect::Embeddings
+        | Dialect::ImageEdit
+        | Dialect::ImageGeneration
+        | Dialect::Speech
+        | Dialect::Transcription
+        | Dialect::Translation => true,
+        Dialect::ImageVariation | Dialect::Moderation | Dialect::Responses => false,
+    }
+}
+
+fn split(path_and_query: &str) -> (&str, &str) {
+    path_and_query.split_once('?').unwrap_or((path_and_query, ""))
+}
+
+fn joined(mut url: String, query: &str, api_version: Option<&str>) -> String {
+    let mut mark = '?';
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty() && !is_api_version(parameter)) {
+        url.push(mark);
+        url.push_str(parameter);
+        mark = '&';
+    }
+    if let Some(version) = api_version {
+        url.push(mark);
+        url.push_str("api-version=");
+        url.push_str(&percent_encoded(version));
+    }
+    url
+}
+
+fn is_api_version(parameter: &str) -> bool {
+    let name = parameter.split('=').next().unwrap_or_default();
+    // The hyphen is the only one of these characters that clients are seen to escape.
+    name.replace("%2D", "-").replace("%2d", "-").eq_ignore_ascii_case("api-version")
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => {
+                encoded.push('%');
+                encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+                encoded.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    encoded
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dated_form_puts_the_deployment_into_the_path_of_its_operations() {
+        for dialect in Dialect::ALL {
+            let path = format!("/v1{}", dialect.path());
+            let wanted = match dialect {
+                Dialect::Responses | Dialect::Moderation | Dialect::ImageVariation => {
+                    format!("/openai{}?api-version=2024-10-21", dialect.path())
+                }
+                _ => format!("/openai/deployments/prod-4o{}?api-version=2024-10-21", dialect.path()),
+            };
+            assert_eq!(dated(&path, Some(dialect), Some("prod-4o"), "2024-10-21"), wanted);
+            let bare = format!("/openai{}?api-version=2024-10-21", dialect.path());
+            assert_eq!(dated(&path, Some(dialect), None, "2024-10-21"), bare);
+        }
+        assert_eq!(dated("/v1/files/f-1?a=b", None, Some("d"), "V"), "/openai/files/f-1?a=b&api-version=V");
+        assert_eq!(dated("/v1/models", None, None, "V"), "/openai/models?api-version=V");
+    }
+
+    #[test]
+    fn queries_are_kept_and_the_clients_version_gives_way() {
+        for (query, wanted) in [
+            ("?", "?api-version=V"),
+            ("?a=%2F&b", "?a=%2F&b&api-version=V"),
+            ("?api-version=old", "?api-version=V"),
+            ("?a=1&API-Version=x&b=2&api%2Dversion=y", "?a=1&b=2&api-version=V"),
+            ("?my-api-version=1", "?my-api-version=1&api-version=V"),
+        ] {
+            let path = format!("/v1/files{query}");
+            assert_eq!(dated(&path, None, None, "V"), format!("/openai/files{wanted}"));
+            assert_eq!(v1(&path, Some("V")), format!("/openai/v1/files{wanted}"));
+        }
+    }
+
+    #[test]
+    fn the_v1_form_keeps_the_path_and_sends_a_version_only_where_one_is_given() {
+        assert_eq!(v1("/v1/chat/completions", None), "/openai/v1/chat/completions");
+        assert_eq!(v1("/v1/chat/completions", Some("preview")), "/openai/v1/chat/completions?api-version=preview");
+        assert_eq!(v1("/v1/responses?x=1&api-version=2024", None), "/openai/v1/responses?x=1");
+        assert_eq!(v1("/healthz", None), "/healthz");
+    }
+
+    #[test]
+    fn a_deployment_cannot_leave_its_segment() {
+        let of = |name| dated("/v1/embeddings", Some(Dialect::Embeddings), Some(name), "a b&c");
+        assert_eq!(of("a/../b?c#d"), "/openai/deployments/a%2F..%2Fb%3Fc%23d/embeddings?api-version=a%20b%26c");
+        assert_eq!(of("é%"), "/openai/deployments/%C3%A9%25/embeddings?api-version=a%20b%26c");
+        assert_eq!(of(""), "/openai/embeddings?api-version=a%20b%26c");
+    }
+
+    #[test]
+    fn the_body_names_the_deployment_unless_the_path_does() {
+        assert!(body_names_deployment(false, Some(Dialect::Chat)));
+        assert!(!body_names_deployment(true, Some(Dialect::Chat)));
+        assert!(body_names_deployment(true, Some(Dialect::Responses)));
+        assert!(body_names_deployment(true, None));
+    }
+}
