@@ -9,4 +9,5 @@ pub mod ledger;
 pub mod meter;
 pub mod net;
 pub mod policy;
+pub mod system;
 pub mod units;
