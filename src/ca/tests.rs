@@ -135,7 +135,7 @@ fn a_stolen_issuer_key_is_worth_nothing_elsewhere() {
     }
     // A wildcard, which the gate itself never makes.
     for (wildcard, asked) in
-        [("*.example", "bank.example"), ("*.openai.com", "chat.openai.com"), ("*.openai.com", NAME)]
+        [("*.bank.example", "www.bank.example"), ("*.openai.com", "chat.openai.com"), ("*.openai.com", NAME)]
     {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::DnsName(wildcard.try_into().unwrap())];
