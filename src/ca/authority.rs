@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::ca::chain::Chain;
 use crate::ca::error::CaError;
 use crate::ca::leaf::{Leaf, Terms};
-use crate::ca::store::{Store, certificate_pem};
+use crate::ca::store::{ROOT, Store, certificate_pem};
 use crate::net::host::{Host, HostPattern};
 
 /// The certificate authority of this installation; clones share everything.
@@ -140,6 +140,11 @@ impl Authority {
     /// The folder with `ca.pem`, `issuer.pem`, `issuer-key.pem` and `bundle.pem`.
     pub fn dir(&self) -> &Path {
         &self.0.dir
+    }
+
+    /// The file that clients are told to trust: `ca.pem` in the folder.
+    pub fn root_path(&self) -> PathBuf {
+        self.0.dir.join(ROOT)
     }
 
     /// Whether it did not exist before this run, so that clients have yet to be told.

@@ -303,7 +303,7 @@ fn the_same_authority_is_opened_again() {
     assert_eq!(first.fingerprint(), again.fingerprint());
     assert_eq!(again.permitted(), [NAME]);
     assert_eq!(first.not_after(), again.not_after());
-    assert_eq!(fs::read_to_string(first.dir().join(ROOT)).unwrap(), again.root_pem());
+    assert_eq!(fs::read_to_string(first.root_path()).unwrap(), again.root_pem());
     let (_, shown) = shake(&again, &client(&first), NAME);
     assert_eq!(verify(&first, &shown[0], NAME), Ok(()));
     assert_eq!(again.fingerprint().len(), 95);
