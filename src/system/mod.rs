@@ -1,0 +1,3 @@
+//! What the machine itself provides: its trusted roots.
+
+pub mod roots;
