@@ -1,3 +1,22 @@
 //! The owner's file, read once into domain values.
 
+mod address;
+mod amount;
+mod document;
+mod duplicates;
+mod field;
+mod files;
+mod home;
+mod listen;
+pub mod load;
+mod locate;
+pub mod mistake;
+mod models;
+mod review;
+mod secrets;
+mod settings;
 pub mod setup;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod view;

@@ -20,6 +20,8 @@ pub struct Setup {
     pub certs: PathBuf,
     /// `ledger.path`; `None` keeps the books in memory only.
     pub journal: Option<PathBuf>,
+    /// `ledger.keep`: how long entries stay in the journal; `None` keeps them for ever.
+    pub keep: Option<Duration>,
     /// `upstream.*`.
     pub upstream: UpstreamSetup,
     /// `limits.*`.
@@ -41,6 +43,9 @@ pub struct UpstreamSetup {
     pub first_byte_timeout: Duration,
     /// Between two pieces of a reply.
     pub idle_timeout: Duration,
+    /// `upstream.resolve`: the address to dial for a host and port, instead of looking the name up. The name
+    /// that is sent and verified stays the same.
+    pub resolve: HashMap<HostPort, SocketAddr>,
 }
 
 /// Bounds on what a client can make the gate hold.
@@ -72,6 +77,7 @@ impl Default for UpstreamSetup {
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),
+            resolve: HashMap::new(),
         }
     }
 }

@@ -1,0 +1,94 @@
+//! Finds the configuration, reads all of it and says every mistake at once.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::document::Node;
+use crate::config::field::Field;
+use crate::config::home::Home;
+use crate::config::mistake::ConfigError;
+use crate::config::review::{Review, Source};
+use crate::config::settings::{KEYS, Settings};
+use crate::config::setup::Setup;
+use crate::config::view;
+use crate::policy::Policy;
+use crate::policy::interception::Interception;
+use crate::policy::pricing::PriceBook;
+use crate::policy::routing::Routing;
+
+/// Where the configuration comes from.
+pub struct Sources<'a> {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// The environment, by name.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// Where the program was started; absolute.
+    pub working_directory: PathBuf,
+    /// `--proxy`; wins over `listen.proxy`.
+    pub proxy: Option<String>,
+    /// `--admin`; wins over `listen.admin`.
+    pub admin: Option<String>,
+    /// `--model`, each a line of the custom-models document; they win over the file's.
+    pub models: Vec<String>,
+}
+
+/// A configuration without mistakes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What needs a restart to change.
+    pub setup: Setup,
+    /// What may change while the gate runs.
+    pub policy: Policy,
+    /// Everything in force in the shape of the file, defaults included, secrets as `***`.
+    pub view: serde_json::Value,
+    /// The file that was read; `None` where the defaults run.
+    pub file: Option<PathBuf>,
+    /// What works, but perhaps not as meant, each with its place.
+    pub warnings: Vec<String>,
+}
+
+/// Loads the configuration. Nothing is opened, written or changed.
+///
+/// Relative paths of what the gate reads (`modelsFile`, `ca`, files of secrets) begin at the folder that the file is at
+/// home in; so do those of what it writes (`certs`, `ledger.path`), except with a file in the XDG folders, where they
+/// begin at `$XDG_DATA_HOME/tollgate`. Lines given by `--model` begin at the working directory, lines of `modelsFile`
+/// at its own folder.
+///
+/// # Errors
+/// A file that cannot be read, or every mistake in what was read.
+pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
+    let home = Home::find(sources)?;
+    let review = Review::new(sources.environment);
+    let (name, text) = home.file.as_ref().map_or(("", "{}"), |found| (&found.shown, &found.text));
+    let node = Node::parse(name, text, 1).unwrap_or_else(|mistake| {
+        review.note(mistake);
+        Node::empty()
+    });
+    let source = Source { file: name, folder: &home.reads };
+    let settings =
+        Field::root(&review, source, &node).fields(&KEYS).map(|top| Settings::read(&top, &review, sources, &home));
+    let warnings = review.finish().map_err(ConfigError::Mistakes)?;
+    // Without mistakes the text is an object, so there are settings.
+    let Some(settings) = settings else { return Err(ConfigError::Mistakes(Vec::new())) };
+    let view = view::of(&settings);
+    let file = home.file.map(|found| found.path);
+    Ok(Loaded { policy: policy(&settings), setup: settings.setup, view, file, warnings })
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let customs: HashMap<_, _> =
+        settings.models.iter().map(|listed| (Arc::clone(&listed.model.name), Arc::clone(&listed.model))).collect();
+    let duplicates = settings.duplicates.iter().map(|listed| Arc::clone(&listed.duplicate)).collect();
+    Policy {
+        interception: Interception::new(settings.intercept.clone()),
+        metering: settings.metering,
+        prices: prices(),
+        routing: Routing { customs, duplicates },
+    }
+}
+
+/// The price book in force: the one place where the built-in table comes in, and `pricing.files` on top of it.
+fn prices() -> PriceBook {
+    PriceBook::default()
+}

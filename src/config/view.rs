@@ -1,0 +1,158 @@
+//! The effective configuration, in the shape of the file and without its secrets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Map, Number, Value, json};
+
+use crate::config::amount::{duration_text, rate_text, size_text};
+use crate::config::duplicates::{self, Auth};
+use crate::config::models;
+use crate::config::settings::Settings;
+use crate::config::setup::{Limits, UpstreamSetup};
+use crate::net::secret::{MASK, Secret};
+use crate::policy::OnDisconnect;
+use crate::policy::pricing::Rate;
+use crate::policy::routing::{AzureVersion, DuplicateKind};
+use crate::policy::target::Destination;
+
+/// Everything that is in force, defaults included.
+pub(super) fn of(settings: &Settings) -> Value {
+    let Settings { setup, .. } = settings;
+    let on_disconnect = match settings.metering.on_disconnect {
+        OnDisconnect::Cancel => "cancel",
+        OnDisconnect::Drain => "drain",
+    };
+    json!({
+        "listen": { "proxy": setup.proxy.to_string(), "admin": setup.admin.to_string(), "transparent": null },
+        "certs": path(&setup.certs),
+        "intercept": settings.intercept.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "models": settings.models.iter().map(model).collect::<Vec<_>>(),
+        "modelsFile": settings.models_file,
+        "duplicates": settings.duplicates.iter().map(duplicate).collect::<Vec<_>>(),
+        "pricing": { "files": [], "unknown": "unpriced" },
+        "metering": { "injectUsage": settings.metering.inject_usage, "onDisconnect": on_disconnect },
+        "ledger": {
+            "path": setup.journal.as_deref().map(path),
+            "keep": setup.keep.map(duration_text),
+            "entries": setup.limits.entries,
+        },
+        "budgets": [],
+        "upstream": upstream(&setup.upstream, settings.upstream_ca.as_deref()),
+        "limits": limits(&setup.limits),
+        "workers": setup.workers,
+    })
+}
+
+fn upstream(setup: &UpstreamSetup, ca: Option<&str>) -> Value {
+    // Sorted, so that two answers can be compared.
+    let resolve: BTreeMap<String, String> =
+        setup.resolve.iter().map(|(at, address): (_, &SocketAddr)| (at.to_string(), address.to_string())).collect();
+    json!({
+        "ca": ca,
+        "proxy": null,
+        "connectTimeout": duration_text(setup.connect_timeout),
+        "firstByteTimeout": duration_text(setup.first_byte_timeout),
+        "idleTimeout": duration_text(setup.idle_timeout),
+        "resolve": resolve,
+    })
+}
+
+fn limits(limits: &Limits) -> Value {
+    json!({
+        "connections": limits.connections,
+        "headerBytes": size_text(limits.header_bytes as u64),
+        "headers": limits.headers,
+        "bodyBytes": size_text(limits.body_bytes as u64),
+        "headerTimeout": duration_text(limits.header_timeout),
+        "handshakeTimeout": duration_text(limits.handshake_timeout),
+        "drainTimeout": duration_text(limits.drain_timeout),
+    })
+}
+
+fn model(listed: &models::Listed) -> Value {
+    let model = &listed.model;
+    let mut shown = Map::new();
+    shown.insert("name".into(), json!(model.name));
+    shown.insert("endpointUrl".into(), json!(url(&model.destination, &masked(&model.path))));
+    insert_some(&mut shown, "modelUrl", model.model_url.as_ref().map(|url| json!(masked_url(url))));
+    insert_some(&mut shown, "maxSequenceLength", model.max_sequence_length.map(|length| json!(length)));
+    let price = model.price.as_ref();
+    let pricing = price.map(|price| json!({ "prompt": dollars(price.input), "completion": dollars(price.output) }));
+    insert_some(&mut shown, "tokenPricing", pricing);
+    insert_some(&mut shown, "apiKey", model.api_key.as_ref().map(mask));
+    shown.insert("type".into(), json!(model.dialect.name()));
+    insert_some(&mut shown, "ca", listed.ca.as_ref().map(|ca| json!(ca)));
+    Value::Object(shown)
+}
+
+fn duplicate(listed: &duplicates::Listed) -> Value {
+    let duplicate = &listed.duplicate;
+    let mut shown = Map::new();
+    shown.insert("name".into(), json!(duplicate.name));
+    let (kind, azure) = match &duplicate.kind {
+        DuplicateKind::Exact => ("exact", None),
+        DuplicateKind::Azure { version, deployments } => ("azure", Some((version, deployments))),
+    };
+    shown.insert("kind".into(), json!(kind));
+    shown.insert("url".into(), json!(url(&duplicate.destination, &duplicate.base_path)));
+    insert_some(&mut shown, "apiKey", duplicate.credential.secret().map(mask));
+    shown.insert("auth".into(), json!(if listed.auth == Auth::ApiKey { "api-key" } else { "bearer" }));
+    if let Some((AzureVersion::Dated(version) | AzureVersion::V1(version), deployments)) = azure {
+        shown.insert("apiVersion".into(), json!(version));
+        let one = |deployment: &crate::policy::routing::Deployment| json!({ "deployment": deployment.deployment, "model": deployment.model });
+        let all: BTreeMap<&str, Value> = deployments.iter().map(|(model, to)| (&**model, one(to))).collect();
+        shown.insert("deployments".into(), json!(all));
+    }
+    insert_some(&mut shown, "models", duplicate.models.as_ref().map(|models| json!(models)));
+    shown.insert("priority".into(), json!(duplicate.priority));
+    shown.insert("weight".into(), json!(duplicate.weight));
+    insert_some(&mut shown, "ca", listed.ca.as_ref().map(|ca| json!(ca)));
+    Value::Object(shown)
+}
+
+fn insert_some(shown: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        shown.insert(key.into(), value);
+    }
+}
+
+fn mask(_secret: &Secret) -> Value {
+    json!(MASK)
+}
+
+/// The URL as written, without a port that goes without saying.
+fn url(to: &Destination, path: &str) -> String {
+    if to.at.port == to.scheme.default_port() {
+        return format!("{}://{}{path}", to.scheme.name(), to.at.host);
+    }
+    format!("{}://{}{path}", to.scheme.name(), to.at)
+}
+
+/// Path and query without the values of the query, where some hosts want their key.
+fn masked(path: &http::uri::PathAndQuery) -> String {
+    masked_url(path.as_str())
+}
+
+fn masked_url(url: &str) -> String {
+    let Some((path, query)) = url.split_once('?') else { return url.into() };
+    let parts: Vec<String> = query
+        .split('&')
+        .map(|part| match part.split_once('=') {
+            Some(("api-version", _)) => part.into(),
+            Some((name, _)) => format!("{name}={MASK}"),
+            None => MASK.into(),
+        })
+        .collect();
+    format!("{path}?{}", parts.join("&"))
+}
+
+/// A number as exact as JSON's readers allow.
+fn dollars(rate: Rate) -> Value {
+    rate_text(rate).parse::<Number>().map_or(Value::Null, Value::Number)
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
