@@ -10,7 +10,7 @@ mod ring;
 pub mod since;
 pub mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
 

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::entry::{Client, Ingress, Outcome, Tier};
 use super::key::By;
+use super::totals::Totals;
 use super::*;
 use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::policy::target::{Route, RouteKind};
@@ -76,8 +77,6 @@ fn totals_equal_the_sum_over_entries_posted_at_once() {
         }
     }
 }
-
-use super::totals::Totals;
 
 #[test]
 fn names_beyond_a_thousand_are_booked_as_other() {
