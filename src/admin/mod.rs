@@ -1,1 +1,71 @@
 //! The admin surface: the books and the state of the gate over HTTP.
+
+mod answer;
+mod books;
+mod csv;
+mod guard;
+mod parameters;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::ledger::Ledger;
+use crate::policy::Live;
+
+use self::guard::Guard;
+
+/// What the surface shows.
+#[derive(Clone, Debug)]
+pub struct Surface {
+    /// The books.
+    pub ledger: Ledger,
+    /// The root certificate that clients trust, PEM.
+    pub root: Arc<str>,
+    /// The configuration, secrets masked.
+    pub config: serde_json::Value,
+    /// The policy in force, for the list of models.
+    pub policy: Live,
+    /// Whether the gate takes calls.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// Serves the surface on `listener` until `shutdown` ends, then finishes open requests.
+///
+/// Only a listener on a loopback address answers: there is no token yet that could guard another one, so such a
+/// listener refuses every request.
+///
+/// # Errors
+/// The listener has no address.
+pub async fn serve<F>(listener: TcpListener, surface: Surface, shutdown: F) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let guard = Guard::new(listener.local_addr()?);
+    axum::serve(listener, router(surface, guard)).with_graceful_shutdown(shutdown).await
+}
+
+fn router(surface: Surface, guard: Guard) -> Router {
+    Router::new()
+        .route("/", get(state::index))
+        .route("/ca.crt", get(state::root_der))
+        .route("/ca.pem", get(state::root_pem))
+        .route("/config", get(state::config))
+        .route("/entries", get(books::entries))
+        .route("/healthz", get(state::health))
+        .route("/models", get(state::models))
+        .route("/readyz", get(state::readiness))
+        .route("/stats", get(books::stats))
+        .fallback(state::unknown)
+        .with_state(Arc::new(surface))
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
+}

@@ -1,6 +1,7 @@
 //! What may change while the gate runs: one snapshot, taken once per exchange.
 
 pub mod interception;
+pub mod price_table;
 pub mod pricing;
 pub mod routing;
 pub mod target;

@@ -1,0 +1,45 @@
+//! Answers of the admin surface: JSON, text and errors.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+
+/// A JSON answer in which nothing can be taken for markup.
+pub(crate) fn json(value: &impl Serialize) -> Response {
+    with_status(StatusCode::OK, value)
+}
+
+/// An answer of any other type.
+pub(crate) fn of_type(kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// An error that is about no parameter.
+pub(crate) fn refusal(status: StatusCode, message: &str) -> Response {
+    with_status(status, &json!({ "error": { "message": message, "param": null } }))
+}
+
+/// An error in a query, which names the parameter.
+pub(crate) fn bad_parameter(name: &str, message: &str) -> Response {
+    with_status(StatusCode::BAD_REQUEST, &json!({ "error": { "message": message, "param": name } }))
+}
+
+fn with_status(status: StatusCode, value: &impl Serialize) -> Response {
+    let (status, text) = match serde_json::to_string(value) {
+        Ok(text) => (status, escaped(&text)),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "null".into()),
+    };
+    let mut response = of_type("application/json", text);
+    *response.status_mut() = status;
+    response
+}
+
+/// `<` occurs in JSON within texts only, where the escape means the same.
+pub(crate) fn escaped(json: &str) -> String {
+    json.replace('<', "\\u003c")
+}

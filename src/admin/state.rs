@@ -1,0 +1,118 @@
+//! What the gate is: its models, configuration, health and root certificate.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::{Value, json};
+
+use crate::admin::Surface;
+use crate::admin::answer::{json as as_json, of_type, refusal};
+use crate::policy::routing::{CustomModel, Duplicate, DuplicateKind};
+use crate::policy::target::Destination;
+
+/// The paths of the surface.
+pub(crate) async fn index() -> Response {
+    of_type(PLAIN, INDEX)
+}
+
+/// No such path.
+pub(crate) async fn unknown() -> Response {
+    refusal(StatusCode::NOT_FOUND, "no such path; `/` lists them")
+}
+
+/// The configuration, secrets masked.
+pub(crate) async fn config(State(surface): State<Arc<Surface>>) -> Response {
+    as_json(&surface.config)
+}
+
+/// The custom models by name, and the duplicates in their order.
+pub(crate) async fn models(State(surface): State<Arc<Surface>>) -> Response {
+    let policy = surface.policy.now();
+    let mut customs: Vec<&Arc<CustomModel>> = policy.routing.customs.values().collect();
+    customs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let customs: Vec<Value> = customs.into_iter().map(|model| custom(model)).collect();
+    let duplicates: Vec<Value> = policy.routing.duplicates.iter().map(|duplicate| other(duplicate)).collect();
+    as_json(&json!({ "models": customs, "duplicates": duplicates }))
+}
+
+/// The process answers.
+pub(crate) async fn health() -> Response {
+    of_type(PLAIN, "ok\n")
+}
+
+/// The gate takes calls.
+pub(crate) async fn readiness(State(surface): State<Arc<Surface>>) -> Response {
+    if surface.ready.load(Ordering::Acquire) {
+        return of_type(PLAIN, "ready\n");
+    }
+    let mut response = of_type(PLAIN, "not ready\n");
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+/// The root certificate, PEM.
+pub(crate) async fn root_pem(State(surface): State<Arc<Surface>>) -> Response {
+    of_type("application/x-pem-file", surface.root.to_string())
+}
+
+/// The root certificate, DER, in the type that makes systems offer to install it.
+pub(crate) async fn root_der(State(surface): State<Arc<Surface>>) -> Response {
+    match CertificateDer::from_pem_slice(surface.root.as_bytes()) {
+        Ok(der) => of_type("application/x-x509-ca-cert", der.to_vec()),
+        Err(_) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the root certificate cannot be read"),
+    }
+}
+
+fn custom(model: &CustomModel) -> Value {
+    // A query can carry a key, so that only its presence is shown.
+    let query = if model.path.query().is_some() { "?***" } else { "" };
+    json!({
+        "name": model.name,
+        "type": model.dialect.name(),
+        "endpointUrl": format!("{}{}{query}", base(&model.destination), model.path.path()),
+        "priced": model.price.is_some(),
+    })
+}
+
+fn other(duplicate: &Duplicate) -> Value {
+    let kind = match duplicate.kind {
+        DuplicateKind::Azure { .. } => "azure",
+        DuplicateKind::Exact => "exact",
+    };
+    json!({
+        "name": duplicate.name,
+        "kind": kind,
+        "url": format!("{}{}", base(&duplicate.destination), duplicate.base_path),
+        "models": duplicate.models,
+    })
+}
+
+/// Scheme, host and port, the usual port left out.
+fn base(destination: &Destination) -> String {
+    let Destination { scheme, at, .. } = destination;
+    if at.port == scheme.default_port() {
+        format!("{}://{}", scheme.name(), at.host)
+    } else {
+        format!("{}://{at}", scheme.name())
+    }
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+const INDEX: &str = "\
+Tollgate, admin surface
+
+/stats?since=24h&until=&by=model,route,client,label,day,hour,endpoint,status
+/entries?since=&limit=100&cursor=&model=&format=json|jsonl|csv
+/models
+/config    secrets masked
+/healthz   the process answers
+/readyz    calls are taken
+/ca.pem    root certificate for clients to trust
+/ca.crt    the same, DER
+";

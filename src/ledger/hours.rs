@@ -1,0 +1,69 @@
+//! Sums by hour, which outlive the listed entries.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+use crate::ledger::entry::Entry;
+use crate::ledger::key::{Key, Registry};
+use crate::ledger::totals::Totals;
+
+/// The hourly totals.
+#[derive(Debug)]
+pub(crate) struct Hours {
+    cells: DashMap<Key, Totals, RandomState>,
+    /// Cells that were made since the last folding, and those that it left.
+    made: AtomicUsize,
+    folding: Mutex<()>,
+}
+
+impl Hours {
+    pub(crate) fn new() -> Self {
+        Self { cells: DashMap::default(), made: AtomicUsize::new(0), folding: Mutex::new(()) }
+    }
+
+    /// Adds an entry to its cell and gives back the cell's key.
+    pub(crate) fn add(&self, key: Key, entry: &Entry, registry: &Registry) -> Key {
+        if let Some(mut cell) = self.cells.get_mut(&key) {
+            cell.add(entry);
+            return key;
+        }
+        if self.made.fetch_add(1, Ordering::Relaxed) >= MOST_CELLS {
+            self.fold_oldest(registry);
+        }
+        self.cells.entry(key.clone()).or_default().add(entry);
+        key
+    }
+
+    /// Calls `take` with every cell whose hour lies in `first..past`.
+    pub(crate) fn visit(&self, first: i64, past: i64, mut take: impl FnMut(&Key, &Totals)) {
+        for cell in &self.cells {
+            if (first..past).contains(&cell.key().hour) {
+                take(cell.key(), cell.value());
+            }
+        }
+    }
+
+    /// Adds the older half of the cells up to coarser ones: names are lost, sums are not.
+    fn fold_oldest(&self, registry: &Registry) {
+        let Ok(_alone) = self.folding.try_lock() else { return };
+        let mut keys: Vec<Key> = self.cells.iter().map(|cell| cell.key().clone()).collect();
+        keys.sort_unstable_by_key(|key| key.hour);
+        keys.truncate(keys.len() / 2);
+        for key in keys {
+            let coarse = registry.coarse(&key);
+            if coarse == key {
+                continue;
+            }
+            if let Some((_, totals)) = self.cells.remove(&key) {
+                self.cells.entry(coarse).or_default().merge(&totals);
+            }
+        }
+        self.made.store(self.cells.len().min(MOST_CELLS / 2), Ordering::Relaxed);
+    }
+}
+
+/// About 15 MB; a busy gate with twenty kinds of calls an hour needs half of it in a month.
+const MOST_CELLS: usize = if cfg!(test) { 3000 } else { 50_000 };

@@ -1,0 +1,147 @@
+//! What the sums are kept apart by.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::ledger::entry::Entry;
+use crate::ledger::names::Names;
+use crate::policy::target::RouteKind;
+
+/// One cell of the hourly totals.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Key {
+    /// Hours since 1970.
+    pub(crate) hour: i64,
+    pub(crate) model: Arc<str>,
+    pub(crate) route: Option<(RouteKind, Arc<str>)>,
+    pub(crate) client: Arc<str>,
+    pub(crate) label: Arc<str>,
+    pub(crate) endpoint: &'static str,
+    pub(crate) status: u16,
+}
+
+impl Key {
+    /// The text that this key has in one dimension.
+    pub(crate) fn text(&self, by: By) -> String {
+        match by {
+            By::Model => self.model.to_string(),
+            By::Route => match &self.route {
+                Some((RouteKind::Custom, name)) => format!("custom/{name}"),
+                Some((RouteKind::Duplicate, name)) => format!("duplicate/{name}"),
+                Some((RouteKind::Origin, name)) => format!("origin/{name}"),
+                None => NO_NAME.into(),
+            },
+            By::Client => self.client.to_string(),
+            By::Label => self.label.to_string(),
+            By::Day => hour_start(self.hour).to_zoned(TimeZone::UTC).date().to_string(),
+            By::Hour => hour_start(self.hour).to_string(),
+            By::Endpoint => self.endpoint.into(),
+            By::Status => self.status.to_string(),
+        }
+    }
+}
+
+/// A dimension to group by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum By {
+    /// Who called: its process, else its agent, else its address.
+    Client,
+    /// The UTC day, `2026-11-22`.
+    Day,
+    /// The operation's path, or `other`.
+    Endpoint,
+    /// The start of the UTC hour, `2026-11-22T14:00:00Z`.
+    Hour,
+    /// The label, or `none`.
+    Label,
+    /// The model that the client asked for, or `unknown`.
+    Model,
+    /// `custom/NAME`, `duplicate/NAME`, `origin/HOST`, or `none`.
+    Route,
+    /// The HTTP status.
+    Status,
+}
+
+impl By {
+    /// The dimension of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.name() == name)
+    }
+
+    /// As it is written in a query and in the answer.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Day => "day",
+            Self::Endpoint => "endpoint",
+            Self::Hour => "hour",
+            Self::Label => "label",
+            Self::Model => "model",
+            Self::Route => "route",
+            Self::Status => "status",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Client, Self::Day, Self::Endpoint, Self::Hour, Self::Label, Self::Model, Self::Route, Self::Status];
+}
+
+/// The bounded names of every dimension that strangers can fill.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    models: Names,
+    routes: Names,
+    clients: Names,
+    labels: Names,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self { models: Names::new(), routes: Names::new(), clients: Names::new(), labels: Names::new() }
+    }
+
+    /// The cell that an entry belongs to.
+    pub(crate) fn key(&self, entry: &Entry) -> Key {
+        let client = match (&entry.client.process, &entry.client.agent) {
+            (Some(name), _) | (None, Some(name)) => self.clients.admit(name),
+            (None, None) => self.clients.admit(&entry.client.address.to_string()),
+        };
+        Key {
+            hour: hour_of(entry.time),
+            model: self.models.admit(entry.model.asked.as_deref().unwrap_or(NO_MODEL)),
+            route: entry.route.as_ref().map(|route| (route.kind, self.routes.admit(&route.name))),
+            client,
+            label: self.labels.admit(entry.client.label.as_deref().unwrap_or(NO_NAME)),
+            endpoint: entry.endpoint.name(),
+            status: entry.status,
+        }
+    }
+
+    /// The cell for everything of one hour that no longer gets a cell of its own.
+    pub(crate) fn coarse(&self, key: &Key) -> Key {
+        Key {
+            model: self.models.other(),
+            route: key.route.as_ref().map(|(kind, _)| (*kind, self.routes.other())),
+            client: self.clients.other(),
+            label: self.labels.other(),
+            ..*key
+        }
+    }
+}
+
+/// The hour that an instant lies in, counted from 1970.
+pub(crate) fn hour_of(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(3600)
+}
+
+/// When an hour begins.
+pub(crate) fn hour_start(hour: i64) -> Timestamp {
+    Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or(Timestamp::MIN)
+}
+
+const NO_MODEL: &str = "unknown";
+
+const NO_NAME: &str = "none";
