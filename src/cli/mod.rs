@@ -1,1 +1,58 @@
-//! The command line: one file per command.
+//! The command line: one file per command, and the wording of errors and hints.
+
+pub mod arguments;
+pub mod ask;
+pub mod ca;
+pub mod check;
+pub mod demo;
+pub mod listing;
+pub mod problem;
+pub mod route;
+pub mod serve;
+pub mod sources;
+pub mod stats;
+pub mod tail;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use self::arguments::{Arguments, Command};
+use self::problem::Problem;
+
+/// Runs what was typed.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let outcome = match arguments.command {
+        None => serve::run(&arguments.serve),
+        Some(Command::Ca(args)) => ca::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
+        Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) if problem.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = write!(io::stderr(), "{problem}");
+            ExitCode::from(problem.code)
+        }
+    }
+}
+
+/// Help and version go to standard output and are no failure; everything else is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}

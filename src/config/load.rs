@@ -73,22 +73,17 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     let Some(settings) = settings else { return Err(ConfigError::Mistakes(Vec::new())) };
     let view = view::of(&settings);
     let file = home.file.map(|found| found.path);
-    Ok(Loaded { policy: policy(&settings), setup: settings.setup, view, file, warnings })
+    Ok(Loaded { policy: policy(&settings)?, setup: settings.setup, view, file, warnings })
 }
 
-fn policy(settings: &Settings) -> Policy {
+fn policy(settings: &Settings) -> Result<Policy, ConfigError> {
     let customs: HashMap<_, _> =
         settings.models.iter().map(|listed| (Arc::clone(&listed.model.name), Arc::clone(&listed.model))).collect();
     let duplicates = settings.duplicates.iter().map(|listed| Arc::clone(&listed.duplicate)).collect();
-    Policy {
+    Ok(Policy {
         interception: Interception::new(settings.intercept.clone()),
         metering: settings.metering,
-        prices: prices(),
+        prices: PriceBook::built_in()?,
         routing: Routing { customs, duplicates },
-    }
-}
-
-/// The price book in force: the one place where the built-in table comes in, and `pricing.files` on top of it.
-fn prices() -> PriceBook {
-    PriceBook::default()
+    })
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::policy::price_table::PriceError;
+
 /// One thing to change in the configuration. It never holds the text of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mistake {
@@ -41,6 +43,9 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
+    /// A price table that cannot be read.
+    #[error(transparent)]
+    Prices(#[from] PriceError),
     /// Everything that is wrong, in the order of the text.
     #[error("{}", lines(.0))]
     Mistakes(Vec<Mistake>),

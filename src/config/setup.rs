@@ -33,8 +33,6 @@ pub struct Setup {
 /// Time limits and roots for connections to upstreams.
 #[derive(Clone, Debug)]
 pub struct UpstreamSetup {
-    /// `upstream.resolve`: addresses that the owner gave for some hosts and ports.
-    pub resolve: HashMap<HostPort, SocketAddr>,
     /// `upstream.ca`: trusted beside the machine's roots.
     pub roots: Option<Arc<ExtraRoots>>,
     /// Name look-up, TCP and TLS together.
@@ -72,7 +70,6 @@ pub struct Limits {
 impl Default for UpstreamSetup {
     fn default() -> Self {
         Self {
-            resolve: HashMap::new(),
             roots: None,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(600),

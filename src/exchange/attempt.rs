@@ -14,7 +14,7 @@ use crate::exchange::metered::{Metered, Watch};
 use crate::exchange::receipt::Receipt;
 use crate::exchange::{cors, headers};
 use crate::ledger::entry::Outcome;
-use crate::meter::meter::Meter;
+use crate::meter::Meter;
 use crate::policy::target::Destination;
 use crate::upstream::failure::Failure;
 use crate::upstream::pool::Pool;
@@ -96,11 +96,10 @@ impl Passed {
     fn watch(self, headers: &HeaderMap) -> Watch {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(framing) = self.framing(text(CONTENT_TYPE)) else { return Watch::default() };
-        let coding = match text(CONTENT_ENCODING).map(Coding::parse) {
-            None => Coding::Identity,
-            Some(Coding::Unknown) => return Watch::default(),
-            Some(coding) => coding,
-        };
+        let coding = Coding::parse(text(CONTENT_ENCODING));
+        if coding == Coding::Unknown {
+            return Watch::default();
+        }
         let decoder = (coding != Coding::Identity).then(|| Decoder::new(coding));
         let trim = Trim { usage: self.injected, empty_chunks: self.drops_empty_chunks };
         let edits = framing == Framing::Events && (trim.usage || trim.empty_chunks);

@@ -100,7 +100,6 @@ fn give_up(job: Job, why: &str) {
     }
 }
 
-
 const MAX_BYTES: usize = 8 << 20;
 const MAX_OPEN: usize = 64;
 const MAX_TIME: Duration = Duration::from_secs(60);

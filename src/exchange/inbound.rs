@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::dialect::call::CallError;
+use crate::dialect::coding::CodingError;
 use crate::exchange::fault::Fault;
 
 /// The whole body; no copy where it came in one piece.
@@ -80,7 +81,7 @@ impl InboundError {
 /// What the client is told of a body that cannot be a call.
 pub fn call_fault(error: &CallError) -> Fault {
     let status = match error {
-        CallError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        CallError::Coding(CodingError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
     };
     Fault::client(status, Some("invalid_body"), error.to_string())

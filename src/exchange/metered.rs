@@ -12,7 +12,7 @@ use crate::dialect::trim::Rewriter;
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::receipt::Receipt;
 use crate::ledger::entry::Outcome;
-use crate::meter::meter::Meter;
+use crate::meter::Meter;
 use crate::upstream::reply::{Reply, ReplyError};
 
 /// A reply under the meter; passes the bytes on, edits them where it must, and books the end.
@@ -40,8 +40,7 @@ impl Metered {
     /// Watches `reply` until its end.
     pub fn new(reply: Reply, watch: Watch, receipt: Receipt, drains: Option<Drains>) -> Self {
         let Watch { meter, decoder, rewriter } = watch;
-        let mut parts =
-            Parts { reply, meter, decoder, rewriter, receipt, ready: VecDeque::new(), ended: false };
+        let mut parts = Parts { reply, meter, decoder, rewriter, receipt, ready: VecDeque::new(), ended: false };
         // A reply without a body is never polled.
         if parts.reply.is_end_stream() {
             parts.finish();
@@ -114,7 +113,7 @@ impl Parts {
             None => meter.feed(&plain),
             Some(rewriter) => {
                 let ready = &mut self.ready;
-                rewriter.feed(plain, |event| meter.event(event), |piece| ready.push_back(piece));
+                ready.extend(rewriter.feed(plain, |event| meter.event(event)));
             }
         }
     }
@@ -124,8 +123,7 @@ impl Parts {
             return;
         }
         if let (Some(rewriter), Some(meter)) = (self.rewriter.take(), &mut self.meter) {
-            let ready = &mut self.ready;
-            rewriter.finish(|event| meter.event(event), |piece| ready.push_back(piece));
+            self.ready.extend(rewriter.finish(|event| meter.event(event)));
         }
         let outcome = if self.receipt.status() < 400 { Outcome::Ok } else { Outcome::UpstreamError };
         self.book(outcome, None);
@@ -163,7 +161,7 @@ impl Parts {
     /// Books that the client went away, with whatever the meter has read.
     pub fn leave(&mut self, error: Option<&str>) {
         if let (Some(rewriter), Some(meter)) = (self.rewriter.take(), &mut self.meter) {
-            rewriter.finish(|event| meter.event(event), |_| ());
+            rewriter.finish(|event| meter.event(event));
         }
         self.ended = true;
         self.book(Outcome::ClientClosed, error);
@@ -174,10 +172,7 @@ impl Body for Metered {
     type Data = Bytes;
     type Error = ReplyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
         match &mut self.parts {
             Some(parts) => parts.poll_piece(cx),
             None => Poll::Ready(None),

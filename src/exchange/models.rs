@@ -1,7 +1,5 @@
 //! Model lists that show custom models and deployments beside the upstream's own.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
@@ -13,23 +11,23 @@ use crate::exchange::headers;
 use crate::policy::routing::{DuplicateKind, Routing};
 
 /// The models that the owner's configuration adds, each once, by name.
-pub fn cards(routing: &Routing) -> Vec<ModelCard> {
-    let customs = routing.customs.keys().map(|name| (Arc::clone(name), "custom"));
-    let deployments = routing.duplicates.iter().flat_map(|duplicate| match &duplicate.kind {
-        DuplicateKind::Azure { deployments, .. } => deployments.keys().cloned().collect(),
-        DuplicateKind::Exact => Vec::new(),
+pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
+    let customs = routing.customs.keys().map(|name| (&**name, "custom"));
+    let deployments = routing.duplicates.iter().filter_map(|duplicate| match &duplicate.kind {
+        DuplicateKind::Azure { deployments, .. } => Some(deployments.keys()),
+        DuplicateKind::Exact => None,
     });
-    let mut cards: Vec<ModelCard> = customs
-        .chain(deployments.map(|name| (name, "azure")))
-        .map(|(id, owner)| ModelCard { id, owned_by: owner.into() })
+    let mut cards: Vec<ModelCard<'_>> = customs
+        .chain(deployments.flatten().map(|name| (&**name, "azure")))
+        .map(|(id, owner)| ModelCard { id, owned_by: owner })
         .collect();
-    cards.sort_by(|a, b| a.id.cmp(&b.id));
+    cards.sort_by(|a, b| a.id.cmp(b.id));
     cards.dedup_by(|a, b| a.id == b.id);
     cards
 }
 
 /// The upstream's list with the cards added; the cards alone where it gave none.
-pub async fn merged(response: Response<Answer>, cards: &[ModelCard]) -> Response<Answer> {
+pub async fn merged(response: Response<Answer>, cards: &[ModelCard<'_>]) -> Response<Answer> {
     let (mut head, body) = response.into_parts();
     if head.status != StatusCode::OK {
         return list(cards);
@@ -41,12 +39,12 @@ pub async fn merged(response: Response<Answer>, cards: &[ModelCard]) -> Response
 }
 
 /// The cards alone, as a list.
-pub fn list(cards: &[ModelCard]) -> Response<Answer> {
+pub fn list(cards: &[ModelCard<'_>]) -> Response<Answer> {
     json(models::list(cards))
 }
 
 /// One model.
-pub fn one(card: &ModelCard) -> Response<Answer> {
+pub fn one(card: &ModelCard<'_>) -> Response<Answer> {
     json(models::one(card))
 }
 

@@ -1,5 +1,6 @@
 //! The pipeline that every intercepted request runs through, on one screen.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::ledger::Ledger;
 use crate::ledger::entry::Ingress;
 use crate::ledger::ids::Ids;
 use crate::net::host::HostPort;
-use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
+use crate::policy::target::{Credential, Destination, Scheme, Target};
 use crate::policy::{Live, OnDisconnect, Policy};
 use crate::upstream::failure::Failure;
 use crate::upstream::pool::Pool;
@@ -51,9 +52,23 @@ pub struct RelayParts {
     /// Where exchanges go that lost their client.
     pub drains: Drains,
     /// Ids of this process.
-    pub ids: Ids,
+    pub ids: Arc<Ids>,
+    /// Decides between duplicates; any seed will do.
+    pub dice: Cell<u64>,
     /// Largest request body that is read whole.
     pub body_bytes: usize,
+}
+
+impl RelayParts {
+    /// A cheap pseudo-random number: it spreads load and decides nothing else.
+    fn draw(&self) -> u64 {
+        let mut dice = self.dice.get() | 1;
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        self.dice.set(dice);
+        dice
+    }
 }
 
 impl Relay {
@@ -70,7 +85,7 @@ impl Relay {
     /// Answers one request; never fails, and a panic inside becomes one 500.
     pub async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Response<Answer> {
         let time = Timestamp::now();
-        let id = self.0.ids.next(time);
+        let id = self.0.ids.issue(time);
         let from_page = request.headers().contains_key(ORIGIN);
         let exchange = Exchange { relay: &self.0, origin, id: &id, time, begun: Instant::now() };
         let outcome = guarded(exchange.run(request)).await;
@@ -95,7 +110,7 @@ impl Relay {
 
     /// Passes a plain-HTTP request to a host that is not intercepted, unseen by the meter.
     pub async fn pass(&self, request: Request<Incoming>, at: HostPort) -> Response<Answer> {
-        let destination = Destination { scheme: crate::policy::target::Scheme::Http, at, roots: None };
+        let destination = Destination { scheme: Scheme::Http, at, roots: None };
         let (mut head, body) = request.into_parts();
         headers::toward_upstream(&mut head.headers, &Credential::Clients);
         let Some(path) = head.uri.path_and_query().cloned() else {
@@ -233,8 +248,11 @@ impl Exchange<'_> {
         for (number, target) in (1..).zip(&targets) {
             self.spend(booking, target, &head.headers)?;
             let metering = booking.policy.metering;
-            let injected = metering.inject_usage && target.takes_include_usage && call.takes_include_usage();
-            let outgoing = call.body(&Edits { model: target.model.as_deref(), include_usage: injected });
+            let outgoing = call.body(&Edits {
+                model: target.model.as_deref(),
+                include_usage: metering.inject_usage && target.takes_include_usage,
+            });
+            let injected = outgoing.adds_usage;
             let mut sent = head.headers.clone();
             headers::toward_upstream(&mut sent, &target.credential);
             if outgoing.decoded {
@@ -300,12 +318,7 @@ impl Exchange<'_> {
     }
 
     /// Model lists: the upstream's own with the custom models added.
-    async fn models(
-        &self,
-        head: &Head,
-        path: PathAndQuery,
-        booking: &Booking,
-    ) -> Result<Response<Answer>, Fault> {
+    async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
         let cards = models::cards(&booking.policy.routing);
         if let Endpoint::Model(id) = &booking.endpoint
             && let Some(card) = cards.iter().find(|card| *card.id == **id)
@@ -347,7 +360,7 @@ impl Exchange<'_> {
             model,
             path: &path,
             origin: &origin,
-            draw: self.relay.ids.draw(),
+            draw: self.relay.draw(),
         };
         booking.policy.routing.plan(&ask).map_err(|refusal| {
             booking.refuse(400, "refused by routing");
@@ -357,17 +370,7 @@ impl Exchange<'_> {
 
     /// The host that the client asked for, with the client's own headers.
     fn origin_target(&self, path: PathAndQuery) -> Target {
-        Target {
-            destination: Destination { scheme: self.origin.scheme, at: self.origin.at.clone(), roots: None },
-            path,
-            credential: Credential::Clients,
-            route: Route { kind: RouteKind::Origin, name: self.origin.at.host.to_string().into() },
-            model: None,
-            base_model: None,
-            drops_empty_chunks: false,
-            takes_include_usage: true,
-            own_price: None,
-        }
+        Target::origin(self.origin.scheme, self.origin.at.clone(), path)
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.

@@ -109,8 +109,7 @@ impl Front {
             return portal::answer(uri.path(), &self.house.authority);
         }
         if self.house.relay.policy().interception.opens(&at.host) {
-            let origin =
-                Origin { at, client: self.client, ingress: Ingress::Forward, scheme, misdirected: false };
+            let origin = Origin { at, client: self.client, ingress: Ingress::Forward, scheme, misdirected: false };
             return self.house.relay.handle(request, &origin).await;
         }
         match scheme {
@@ -138,13 +137,8 @@ impl Front {
             return Fault::misdirected("the gate itself").answer();
         };
         let at = HostPort { host, port: Scheme::Https.default_port() };
-        let origin = Origin {
-            at,
-            client: self.client,
-            ingress: Ingress::BaseUrl,
-            scheme: Scheme::Https,
-            misdirected: false,
-        };
+        let origin =
+            Origin { at, client: self.client, ingress: Ingress::BaseUrl, scheme: Scheme::Https, misdirected: false };
         self.house.relay.handle(request, &origin).await
     }
 
@@ -175,4 +169,3 @@ fn is_own_name(host: &Host) -> bool {
 fn bad_request(message: &str) -> Response<Answer> {
     Fault::client(StatusCode::BAD_REQUEST, None, message).answer()
 }
-

@@ -49,7 +49,9 @@ pub struct Common {
     /// Dials.
     pub connector: Arc<Connector>,
     /// Ids of this process.
-    pub ids: Ids,
+    pub ids: Arc<Ids>,
+    /// A random number of this process.
+    pub seed: u64,
     /// When to stop.
     pub stopping: Stopping,
 }
@@ -94,15 +96,9 @@ impl Worker {
     }
 }
 
-async fn run(
-    mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>,
-    common: Common,
-    load: Arc<AtomicUsize>,
-) {
-    let limits = PoolLimits {
-        first_byte: common.setup.upstream.first_byte_timeout,
-        idle: common.setup.upstream.idle_timeout,
-    };
+async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, common: Common, load: Arc<AtomicUsize>) {
+    let limits =
+        PoolLimits { first_byte: common.setup.upstream.first_byte_timeout, idle: common.setup.upstream.idle_timeout };
     let pool = Pool::new(Arc::clone(&common.connector), limits);
     let (drains, draining) = Drains::new();
     tokio::task::spawn_local(draining);
@@ -115,6 +111,7 @@ async fn run(
             pool,
             drains: drains.clone(),
             ids: common.ids,
+            dice: Cell::new(common.seed),
             body_bytes: common.setup.limits.body_bytes,
         }),
         authority: common.authority,

@@ -31,8 +31,12 @@ impl Routing {
         {
             return custom.target(*dialect).map(|target| vec![target]);
         }
-        let serving: Vec<&Duplicate> =
-            self.duplicates.iter().map(|duplicate| &**duplicate).filter(|duplicate| duplicate.serves(ask.model)).collect();
+        let serving: Vec<&Duplicate> = self
+            .duplicates
+            .iter()
+            .map(|duplicate| &**duplicate)
+            .filter(|duplicate| duplicate.serves(ask.model))
+            .collect();
         if serving.is_empty() {
             return Ok(vec![ask.origin.clone()]);
         }
@@ -104,7 +108,7 @@ pub struct CustomModel {
     /// `endpointUrl` taken apart: where to connect.
     pub destination: Destination,
     /// `endpointUrl` taken apart: path and query, verbatim.
-    pub path: http::uri::PathAndQuery,
+    pub path: PathAndQuery,
     /// `apiKey`; `None` sends no credential.
     pub api_key: Option<Secret>,
     /// `type`, given or inferred from the URL.
@@ -180,7 +184,7 @@ pub struct Duplicate {
     /// Exact or Azure.
     pub kind: DuplicateKind,
     /// The key, and the header that carries it.
-    pub credential: crate::policy::target::Credential,
+    pub credential: Credential,
     /// Globs (`*`) of the models that it serves; `None` serves all.
     pub models: Option<Vec<Box<str>>>,
     /// Lower is tried first.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::net::host::HostPort;
 use crate::net::secret::Secret;
+use crate::policy::pricing::Price;
 
 /// How the bytes travel.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -117,5 +118,33 @@ pub struct Target {
     /// Whether the target takes `stream_options.include_usage`.
     pub takes_include_usage: bool,
     /// Price per token of the custom model, before any table.
-    pub own_price: Option<super::pricing::Price>,
+    pub own_price: Option<Price>,
+}
+
+impl Target {
+    /// The host that the client asked for, with the client's own headers.
+    pub fn origin(scheme: Scheme, at: HostPort, path: PathAndQuery) -> Self {
+        let name = at.host.to_string().into();
+        Self {
+            destination: Destination { scheme, at, roots: None },
+            path,
+            credential: Credential::Clients,
+            route: Route { kind: RouteKind::Origin, name },
+            model: None,
+            base_model: None,
+            drops_empty_chunks: false,
+            takes_include_usage: true,
+            own_price: None,
+        }
+    }
+
+    /// The URL that is asked for there.
+    pub fn url(&self) -> String {
+        let Destination { scheme, at, .. } = &self.destination;
+        if at.port == scheme.default_port() {
+            format!("{}://{}{}", scheme.name(), at.host, self.path)
+        } else {
+            format!("{}://{at}{}", scheme.name(), self.path)
+        }
+    }
 }

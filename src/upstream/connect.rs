@@ -25,6 +25,7 @@ pub struct Connector {
     resolve: HashMap<HostPort, SocketAddr>,
     limit: Duration,
     roots: MachineRoots,
+    own_root: Vec<u8>,
     shared_roots: Option<Arc<ExtraRoots>>,
     /// TLS configurations by the identity of their further roots; each keeps its roots alive.
     configs: Mutex<HashMap<usize, (Option<Arc<ExtraRoots>>, Arc<ClientConfig>)>>,
@@ -39,8 +40,10 @@ pub struct ConnectorParts {
     pub resolve: HashMap<HostPort, SocketAddr>,
     /// For look-up, TCP and TLS together.
     pub limit: Duration,
-    /// The machine's roots, without our own.
+    /// The machine's roots.
     pub roots: MachineRoots,
+    /// Our own root, DER: clients trust it, upstreams are never verified by it.
+    pub own_root: Vec<u8>,
     /// `upstream.ca`.
     pub shared_roots: Option<Arc<ExtraRoots>>,
 }
@@ -50,9 +53,9 @@ impl Connector {
     ///
     /// # Errors
     /// A root that is no certificate.
-    pub fn new(parts: ConnectorParts) -> Result<Self, RootsError> {
-        let ConnectorParts { own_ports, resolve, limit, roots, shared_roots } = parts;
-        let connector = Self { own_ports, resolve, limit, roots, shared_roots, configs: Mutex::default() };
+    pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
+        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots } = parts;
+        let connector = Self { own_ports, resolve, limit, roots, own_root, shared_roots, configs: Mutex::default() };
         connector.config(None)?;
         Ok(connector)
     }
@@ -129,7 +132,7 @@ impl Connector {
     }
 
     /// The TLS configuration for some further roots, built once and kept so that sessions resume.
-    fn config(&self, extra: Option<&Arc<ExtraRoots>>) -> Result<Arc<ClientConfig>, RootsError> {
+    fn config(&self, extra: Option<&Arc<ExtraRoots>>) -> Result<Arc<ClientConfig>, TrustError> {
         let key = extra.map_or(0, |roots| Arc::as_ptr(roots) as usize);
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, config)) = configs.get(&key) {
@@ -137,11 +140,10 @@ impl Connector {
         }
         let further = [self.shared_roots.as_ref(), extra].into_iter().flatten();
         let further: Vec<Vec<u8>> = further.flat_map(|roots| roots.certificates.iter().cloned()).collect();
-        let roots = root_store(&self.roots, &further)?;
+        let roots = root_store(&self.roots, &further, Some(&self.own_root))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-            .map_err(|error| RootsError::Tls(error.to_string()))?
+            .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -149,6 +151,17 @@ impl Connector {
         configs.insert(key, (extra.cloned(), Arc::clone(&config)));
         Ok(config)
     }
+}
+
+/// Why upstreams cannot be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A root is no certificate.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The provider does not fit the versions.
+    #[error("TLS could not be set up")]
+    Tls(#[from] rustls::Error),
 }
 
 /// Whether packets to `address` stay on this machine: only then can a socket be bound to it.

@@ -1,0 +1,135 @@
+//! What can be typed: the commands and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::stats::StatsArgs;
+use crate::cli::tail::TailArgs;
+
+/// Stands between programs and api.openai.com: intercepts, routes and meters every call.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about, propagate_version = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Without a command: `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The arguments of `serve`, for when no command is given.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show, export or renew the certificate authority
+    Ca(CaArgs),
+    /// Load the configuration, say every mistake, resolve every route; starts nothing
+    Check(CheckArgs),
+    /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
+    Demo(DemoArgs),
+    /// Say where a call would go, why, and at what price
+    Route(RouteArgs),
+    /// Run the gate; makes the certificate authority at first start
+    Serve(ServeArgs),
+    /// Sums of the running gate's books
+    Stats(StatsArgs),
+    /// The latest entries of the running gate's books
+    Tail(TailArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Configuration file (JSON5)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of the proxy listener
+    #[arg(long, value_name = "ADDR")]
+    pub proxy: Option<String>,
+    /// Address of the admin listener
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// A custom model: one line of the custom-models document; may be repeated
+    #[arg(long = "model", value_name = "LINE")]
+    pub models: Vec<String>,
+}
+
+/// `tollgate serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `tollgate check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Keep the gate and its books up until interrupted
+    #[arg(long)]
+    pub stay: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate route`.
+#[derive(Args, Clone, Debug)]
+pub struct RouteArgs {
+    /// The model that a call would name
+    pub name: String,
+    /// The path that it would be sent to
+    #[arg(long, default_value = "/v1/chat/completions")]
+    pub path: String,
+    /// Configuration file (JSON5)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate ca`.
+#[derive(Args, Clone, Debug)]
+pub struct CaArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: CaCommand,
+    /// Configuration file (JSON5)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// What can be done with the certificate authority.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CaCommand {
+    /// Write the certificate that clients must trust
+    Export {
+        /// Where to; standard output if absent
+        #[arg(value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// DER instead of PEM
+        #[arg(long)]
+        der: bool,
+    },
+    /// Make a new authority; every client must trust the new certificate
+    Renew,
+    /// Say what it is, what it may sign, and until when
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,69 @@
+//! `tollgate check`: the configuration, without starting anything.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::cli::arguments::CheckArgs;
+use crate::cli::problem::Problem;
+use crate::cli::route::resolve;
+use crate::cli::sources::loaded;
+use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::policy::Policy;
+
+/// Says what the configuration means, or every mistake in it.
+///
+/// # Errors
+/// The mistakes.
+pub fn run(args: &CheckArgs) -> Result<(), Problem> {
+    let loaded = loaded(&args.config)?;
+    let routes = routes(&loaded.policy);
+    let mut out = io::stdout().lock();
+    if args.json {
+        let shown: Vec<_> =
+            routes.iter().map(|(name, path, url)| json!({ "model": name, "path": path, "url": url })).collect();
+        let file = loaded.file.as_deref();
+        let shown = json!({ "file": file, "config": loaded.view, "routes": shown, "warnings": loaded.warnings });
+        writeln!(out, "{shown:#}")?;
+        return Ok(());
+    }
+    match &loaded.file {
+        Some(file) => writeln!(out, "{} is fine", file.display())?,
+        None => writeln!(out, "no configuration file; the defaults are fine")?,
+    }
+    writeln!(out, "proxy   {}", loaded.setup.proxy)?;
+    writeln!(out, "admin   {}", loaded.setup.admin)?;
+    writeln!(out, "certs   {}", loaded.setup.certs.display())?;
+    for host in loaded.policy.interception.hosts() {
+        writeln!(out, "opens   {host} and what lies below it")?;
+    }
+    for (name, path, url) in routes {
+        writeln!(out, "route   {name} {path} -> {url}")?;
+    }
+    Ok(())
+}
+
+/// Every configured name with the place that it leads to.
+fn routes(policy: &Policy) -> Vec<(String, &'static str, String)> {
+    let routing = &policy.routing;
+    let mut names: Vec<(String, Dialect)> =
+        routing.customs.values().map(|custom| (custom.name.to_string(), custom.dialect.dialect())).collect();
+    for duplicate in &routing.duplicates {
+        let globs = duplicate.models.iter().flatten().map(|glob| (glob.to_string(), Dialect::Chat));
+        names.extend(globs);
+        if duplicate.models.is_none() {
+            names.push(("*".into(), Dialect::Chat));
+        }
+    }
+    names.sort_by(|(a, _), (b, _)| a.cmp(b));
+    names.dedup_by(|(a, _), (b, _)| a == b);
+    let line = |(name, dialect): (String, Dialect)| {
+        let path = Endpoint::Call(dialect).name();
+        let url = resolve(policy, &name, path).map_or_else(
+            |error| error.to_string(),
+            |targets| targets.first().map(|target| target.url()).unwrap_or_default(),
+        );
+        (name, path, url)
+    };
+    names.into_iter().map(line).collect()
+}

@@ -1,0 +1,97 @@
+//! A failed command as the user reads it: the error, its causes, hints, and the exit code.
+
+use std::fmt;
+use std::io;
+
+use crate::ca::error::CaError;
+use crate::cli::ask::AskError;
+use crate::config::mistake::ConfigError;
+use crate::gate::GateError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct Problem {
+    error: anyhow::Error,
+    hints: Vec<String>,
+    /// 1 for a failure, 2 for wrong usage or configuration.
+    pub code: u8,
+}
+
+impl Problem {
+    /// Wrong usage or configuration.
+    pub fn usage(error: impl Into<anyhow::Error>, hints: impl IntoIterator<Item = String>) -> Self {
+        Self { error: error.into(), hints: hints.into_iter().collect(), code: 2 }
+    }
+
+    /// What went wrong when the running gate was asked.
+    pub fn from_asking(error: anyhow::Error) -> Self {
+        let hint = error.downcast_ref::<AskError>().and_then(AskError::hint).map(str::to_owned);
+        Self { error, hints: hint.into_iter().collect(), code: 1 }
+    }
+
+    /// Whoever read the output has read enough.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, hints: Vec::new(), code: 1 }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
+impl From<CaError> for Problem {
+    fn from(error: CaError) -> Self {
+        let hint = error.hint();
+        Self::usage(error, hint)
+    }
+}
+
+impl From<GateError> for Problem {
+    fn from(error: GateError) -> Self {
+        let hint = error.hint();
+        Self::usage(error, hint)
+    }
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error, None)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Several mistakes are several errors, each with its own hint.
+        if let Some(ConfigError::Mistakes(mistakes)) = self.error.downcast_ref() {
+            for mistake in mistakes {
+                writeln!(f, "error: {mistake}")?;
+                if let Some(hint) = &mistake.hint {
+                    writeln!(f, "hint: {hint}")?;
+                }
+            }
+            return Ok(());
+        }
+        let mut causes = self.error.chain();
+        if let Some(first) = causes.next() {
+            writeln!(f, "error: {first}")?;
+        }
+        for cause in causes {
+            writeln!(f, "  {cause}")?;
+        }
+        for hint in &self.hints {
+            writeln!(f, "hint: {hint}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Loading the configuration for a command.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::cli::arguments::ConfigArgs;
+use crate::cli::problem::Problem;
+use crate::config::load::{Loaded, Sources, load};
+
+/// Loads what `args` say and prints the warnings to standard error.
+///
+/// # Errors
+/// Every mistake of the configuration at once.
+pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
+    let working_directory = env::current_dir().context("cannot tell the working directory")?;
+    let loaded = load(&Sources {
+        file: args.config.clone(),
+        environment: &|name| env::var(name).ok(),
+        working_directory,
+        proxy: args.proxy.clone(),
+        admin: args.admin.clone(),
+        models: args.models.clone(),
+    })?;
+    for warning in &loaded.warnings {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    Ok(loaded)
+}
+
+/// Certificate files that the user's environment already trusts.
+pub fn inherited() -> Vec<PathBuf> {
+    const VARIABLES: [&str; 6] = [
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "GIT_SSL_CAINFO",
+        "AWS_CA_BUNDLE",
+    ];
+    let mut files: Vec<PathBuf> = VARIABLES.iter().filter_map(env::var_os).map(PathBuf::from).collect();
+    files.sort();
+    files.dedup();
+    files
+}

@@ -1,0 +1,228 @@
+//! The whole running program: every part built once, started, drained, closed.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tokio::net::TcpListener;
+
+use crate::admin::{self, Surface};
+use crate::ca::authority::Authority;
+use crate::ca::bundle::write_bundle;
+use crate::ca::error::CaError;
+use crate::config::load::Loaded;
+use crate::ingress::accept::accept;
+use crate::ingress::worker::{Common, Worker};
+use crate::ledger::Ledger;
+use crate::ledger::ids::Ids;
+use crate::net::shutdown::{Phase, Stopper, shutdown};
+use crate::policy::Live;
+use crate::system::roots::machine_roots;
+use crate::upstream::connect::{Connector, ConnectorParts, TrustError};
+
+/// A running gate; stops when it is dropped.
+#[derive(Debug)]
+pub struct Gate {
+    admin: SocketAddr,
+    authority: Authority,
+    ledger: Ledger,
+    proxy: SocketAddr,
+    stopper: Stopper,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Gate {
+    /// Builds every part and returns when both listeners accept.
+    ///
+    /// `inherited` are certificate files that the user's environment already trusts; they go into the bundle.
+    ///
+    /// # Errors
+    /// A listener, the authority or a root that cannot be had; nothing is left running.
+    pub fn start(loaded: Loaded, inherited: &[PathBuf]) -> Result<Self, GateError> {
+        let Loaded { setup, policy, view, .. } = loaded;
+        let proxy = bind("listen.proxy", setup.proxy)?;
+        let admin = bind("listen.admin", setup.admin)?;
+        let (proxy_at, admin_at) = (address(&proxy)?, address(&admin)?);
+        let permitted: Vec<String> =
+            policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
+        let authority = Authority::open(&setup.certs, &permitted)?;
+        let roots = machine_roots();
+        write_bundle(&authority, &roots.certificates, inherited)?;
+        let connector = Connector::new(ConnectorParts {
+            own_ports: vec![proxy_at.port(), admin_at.port()],
+            resolve: setup.upstream.resolve.clone(),
+            limit: setup.upstream.connect_timeout,
+            roots,
+            own_root: authority.root_der().to_vec(),
+            shared_roots: setup.upstream.roots.clone(),
+        })?;
+        let ledger = Ledger::new(setup.limits.entries);
+        let seed = seed()?;
+        let (stopper, stopping) = shutdown();
+        let common = Common {
+            setup: Arc::new(setup),
+            live: Live::new(policy),
+            ledger: ledger.clone(),
+            authority: authority.clone(),
+            connector: Arc::new(connector),
+            ids: Arc::new(Ids::new(seed)),
+            seed,
+            stopping: stopping.clone(),
+        };
+        let surface = Surface {
+            ledger: ledger.clone(),
+            root: authority.root_pem().into(),
+            config: view,
+            policy: common.live.clone(),
+            ready: Arc::new(AtomicBool::new(true)),
+        };
+        let thread = launch(proxy, admin, common, surface)?;
+        Ok(Self { admin: admin_at, authority, ledger, proxy: proxy_at, stopper, thread: Some(thread) })
+    }
+
+    /// Where programs reach the gate.
+    pub fn proxy_address(&self) -> SocketAddr {
+        self.proxy
+    }
+
+    /// Where the books are shown.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The certificate authority.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The books.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The switch that stops it, for a signal handler.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Takes nothing new, finishes what is open, closes the books.
+    pub fn stop(mut self) {
+        self.stopper.advance(Phase::Draining);
+        self.join();
+    }
+
+    /// Waits until somebody has stopped it.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        self.ledger.close();
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.stopper.advance(Phase::Halting);
+        self.join();
+    }
+}
+
+/// Starts the workers, then the thread that accepts and shows the books.
+fn launch(
+    proxy: StdListener,
+    admin: StdListener,
+    common: Common,
+    surface: Surface,
+) -> Result<thread::JoinHandle<()>, GateError> {
+    let workers: Vec<Worker> =
+        (0..common.setup.workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let (proxy, admin) = {
+        let _inside = runtime.enter();
+        (TcpListener::from_std(proxy)?, TcpListener::from_std(admin)?)
+    };
+    let limit = common.setup.limits.connections;
+    let stopping = common.stopping;
+    let thread = thread::Builder::new().name("gate".into()).spawn(move || {
+        let ready = Arc::clone(&surface.ready);
+        let stopped = stopping.clone();
+        // The books stay visible while the workers finish what is open.
+        let books = admin::serve(admin, surface, async move { stopped.reached(Phase::Halting).await });
+        let books = runtime.spawn(books);
+        runtime.block_on(accept(proxy, &workers, limit, &stopping));
+        ready.store(false, Ordering::Relaxed);
+        runtime.block_on(finished(workers));
+        books.abort();
+    })?;
+    Ok(thread)
+}
+
+/// Waits for the workers without stopping the books.
+async fn finished(workers: Vec<Worker>) {
+    let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
+    let _ = joined.await;
+}
+
+fn bind(key: &'static str, at: SocketAddr) -> Result<StdListener, GateError> {
+    let bound = StdListener::bind(at).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|source| GateError::Listen { key, at, source })
+}
+
+fn address(listener: &StdListener) -> Result<SocketAddr, GateError> {
+    Ok(listener.local_addr()?)
+}
+
+fn seed() -> Result<u64, GateError> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| GateError::Random)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Why a gate did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The certificate authority.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {at} (`{key}`): {source}")]
+    Listen {
+        /// Which setting.
+        key: &'static str,
+        /// The address.
+        at: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No randomness.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// Threads or runtimes.
+    #[error("the system refuses what the gate needs to run")]
+    System(#[from] io::Error),
+    /// Roots for upstreams.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl GateError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ca(error) => error.hint(),
+            Self::Listen { key, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                let flag = if *key == "listen.admin" { "--admin" } else { "--proxy" };
+                Some(format!("is another gate running? stop it, or choose another port with {flag} 127.0.0.1:PORT"))
+            }
+            Self::Listen { key, .. } => Some(format!("choose another address for `{key}`")),
+            Self::Random | Self::System(_) | Self::Trust(_) => None,
+        }
+    }
+}
