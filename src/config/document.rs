@@ -213,3 +213,76 @@ const LARGEST: usize = 1 << 20;
 
 /// Levels of brackets; the parser recurses, so they must be counted before it runs.
 const DEEPEST: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every place in the tree: keys, then values.
+    fn places(node: &Node, keys: &mut Vec<Position>, values: &mut Vec<Position>) {
+        values.push(node.at);
+        match &node.shape {
+            Shape::List(items) => items.iter().for_each(|item| places(item, keys, values)),
+            Shape::Object(members) => {
+                for member in members {
+                    keys.push(member.at);
+                    places(&member.node, keys, values);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Pieces of which many strings are valid and many nearly so.
+    fn piece() -> impl Strategy<Value = String> {
+        let small = proptest::sample::select(vec![
+            "{}",
+            "[]",
+            "{a:1,}",
+            "['x',]",
+            "{'k\\'':{b:[0x1,-.5]}}",
+            "\"\\\r\n[\"",
+            "/*[*/1",
+            "//{\n2",
+            "\u{3000}null",
+            "{\\u0061:+1}",
+            "+NaN",
+            "-Infinity",
+            "'",
+            "\\",
+            "/",
+            "{",
+            "}",
+            "[",
+            ",",
+            ":",
+            "a",
+            "\u{2028}",
+            "\r",
+        ]);
+        small.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+                proptest::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|items| format!("{{k:{}}}", items.join(",\n'k':"))),
+                (inner.clone(), inner).prop_map(|(one, two)| one + &two),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+        #[test]
+        fn whatever_the_parser_accepts_has_a_place_for_every_key_and_value(text in piece()) {
+            let spots = Spots::find(&text, 1, DEEPEST).unwrap();
+            if let Ok(node) = Node::parse("x", &text, 1) {
+                let (mut keys, mut values) = (Vec::new(), Vec::new());
+                places(&node, &mut keys, &mut values);
+                prop_assert_eq!(keys, spots.keys, "{:?}", text);
+                prop_assert_eq!(values, spots.values, "{:?}", text);
+            }
+        }
+    }
+}

@@ -172,7 +172,7 @@ fn deployments(field: &Field<'_>) -> HashMap<Arc<str>, Deployment> {
 /// A deployment's name, which becomes a segment of a path.
 fn path_segment<'a>(field: &Field<'a>) -> Option<&'a str> {
     let text = field.filled_text()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if !text.bytes().all(plain) || text.bytes().all(|byte| byte == b'.') {
         field.wrong("must be letters, digits, `-`, `_` and `.` only");
         return None;

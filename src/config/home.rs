@@ -39,7 +39,8 @@ impl Home {
         if let Some(asked) = asked(sources) {
             let path = here.join(&asked);
             let text = read_text(&path, LARGEST).map_err(|source| unreadable(&asked, source))?;
-            let folder = folder_of(&path);
+            // A pipe has no folder of its own.
+            let folder = if path.is_file() { folder_of(&path) } else { here.clone() };
             return Ok(Self {
                 file: Some(Found { path, shown: asked.display().to_string(), text }),
                 reads: folder.clone(),

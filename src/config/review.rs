@@ -35,9 +35,12 @@ impl<'a> Review<'a> {
         if mistakes.is_empty() {
             return Ok(self.warnings.into_inner());
         }
-        let order =
-            |mistake: &Mistake| (mistake.file.starts_with("--"), mistake.file.clone(), mistake.line, mistake.column);
-        mistakes.sort_by_key(order);
+        // Of arguments the shorter names come first, so that `#2` is before `#10`.
+        let order = |mistake: &Mistake| {
+            let argument = if mistake.file.starts_with("--") { mistake.file.len() } else { 0 };
+            (argument, mistake.file.clone(), mistake.line, mistake.column)
+        };
+        mistakes.sort_by_cached_key(order);
         Err(mistakes)
     }
 }

@@ -24,7 +24,7 @@ pub struct Setup {
     pub keep: Option<Duration>,
     /// `upstream.*`.
     pub upstream: UpstreamSetup,
-    /// `limits.*`.
+    /// `limits.*`, and `ledger.entries`.
     pub limits: Limits,
     /// Worker threads; one per core unless told otherwise.
     pub workers: usize,
@@ -61,7 +61,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for a TLS handshake with a client.
     pub handshake_timeout: Duration,
-    /// Entries kept in memory.
+    /// `ledger.entries`: entries kept in memory.
     pub entries: usize,
     /// How long open exchanges may go on after a stop was asked for.
     pub drain_timeout: Duration,

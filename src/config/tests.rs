@@ -392,6 +392,12 @@ fn further_roots_are_read_from_pem() {
     let duplicate = &loaded.policy.routing.duplicates[0];
     assert_eq!(duplicate.destination.roots.as_deref(), Some(&*roots));
     assert_eq!(loaded.view["upstream"]["ca"], "roots.pem");
+    folder.put("roots.pem", certificate.pem() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let found = mistakes_of(folder.load());
+    assert_eq!(found.len(), 2);
+    assert!(
+        found[0].to_string().ends_with("upstream.ca names `roots.pem`, whose certificate 2 cannot be used as a root")
+    );
 }
 
 #[test]
@@ -443,6 +449,12 @@ fn the_file_is_found_in_order_and_its_folders_belong_to_it() {
     assert_eq!(found(Some("other/config/my.json5"), Some("none"), ""), places(2, "other/"));
     assert_eq!(found(None, Some("other/mine.json5"), ""), places(3, "other/"));
     assert_eq!(found(None, Some(""), "home"), places(4, "home/.local/share/tollgate/"));
+    fs::remove_file(here.join("xdg/tollgate/tollgate.json5")).unwrap();
+    let (_, certs, journal) = found(None, None, "home");
+    let (_, expected_certs, expected_journal) = places(0, "home/.local/share/tollgate/");
+    assert_eq!((certs, journal), (expected_certs, expected_journal));
+    fs::create_dir_all(here.join("home/certs")).unwrap();
+    assert_eq!(found(None, None, "home").1, "home/certs");
 }
 
 #[test]
