@@ -17,7 +17,8 @@ pub struct TailArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// How many calls to begin with
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
     /// Only calls of this model
     #[arg(long, value_name = "MODEL")]

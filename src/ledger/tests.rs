@@ -198,6 +198,7 @@ fn the_period_is_exact_while_its_entries_are_listed_and_whole_hours_after() {
     };
     assert_eq!(stats("12:30"), ("2026-11-22T12:30:00Z".into(), 2), "listed, so exact");
     assert_eq!(stats("12:11"), ("2026-11-22T12:11:00Z".into(), 3), "the lost entry is older");
+    assert_eq!(stats("12:10"), ("2026-11-22T12:00:00Z".into(), 4), "the lost entry is its first");
     assert_eq!(stats("12:05"), ("2026-11-22T12:00:00Z".into(), 4), "the lost entry is part of it");
     assert_eq!(ledger.stats(&all(&[])).totals.totals.requests, 4);
 }
