@@ -261,7 +261,8 @@ proptest! {
         let query = StatsQuery { since: Some(since), until: Some(until), by: vec![By::Model, By::Hour, By::Day] };
         let shape = |ledger: &Ledger| {
             let stats = ledger.stats(&query);
-            let rows = stats.by.iter().flat_map(|(_, rows)| rows.iter().map(|row| (row.key.clone(), row.sums.totals.clone())));
+            let rows = stats.by.iter().flat_map(|(_, rows)| rows);
+            let rows = rows.map(|row| (row.key.clone(), row.sums.totals.clone()));
             (stats.since, stats.until, stats.totals.totals.clone(), rows.collect::<Vec<_>>())
         };
         prop_assert_eq!(shape(&long), shape(&short));
