@@ -7,10 +7,10 @@ use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::admin::Surface;
 use crate::admin::answer::{escaped, json, of_type};
 use crate::admin::csv;
 use crate::admin::parameters::{self, Format, Pairs};
+use crate::admin::surface::Surface;
 use crate::ledger::page::Page;
 
 /// The sums of a period.

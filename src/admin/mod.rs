@@ -6,38 +6,21 @@ mod csv;
 mod guard;
 mod parameters;
 mod state;
+pub mod surface;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::middleware;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::ledger::Ledger;
-use crate::policy::Live;
-
 use self::guard::Guard;
-
-/// What the surface shows.
-#[derive(Clone, Debug)]
-pub struct Surface {
-    /// The books.
-    pub ledger: Ledger,
-    /// The root certificate that clients trust, PEM.
-    pub root: Arc<str>,
-    /// The configuration, secrets masked.
-    pub config: serde_json::Value,
-    /// The policy in force, for the list of models.
-    pub policy: Live,
-    /// Whether the gate takes calls.
-    pub ready: Arc<AtomicBool>,
-}
+use self::surface::Surface;
 
 /// Serves the surface on `listener` until `shutdown` ends, then finishes open requests.
 ///

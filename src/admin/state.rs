@@ -10,8 +10,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use crate::admin::Surface;
 use crate::admin::answer::{json as as_json, of_type, refusal};
+use crate::admin::surface::Surface;
 use crate::policy::routing::{CustomModel, Duplicate, DuplicateKind};
 use crate::policy::target::Destination;
 

@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
 use crate::net::secret::Secret;
-use crate::policy::Policy;
 use crate::policy::routing::{CustomModel, Duplicate, DuplicateKind, ModelType, Routing};
 use crate::policy::target::{Credential, Destination, Scheme};
+use crate::policy::{Live, Policy};
 
 struct Reply {
     status: u16,

@@ -1,7 +1,7 @@
 //! Sums by hour, which outlive the listed entries.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -39,6 +39,8 @@ impl Hours {
 
     /// Calls `take` with every cell whose hour lies in `first..past`.
     pub(crate) fn visit(&self, first: i64, past: i64, mut take: impl FnMut(&Key, &Totals)) {
+        // While cells are folded, a sum could be met twice or not at all.
+        let _unfolded = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
         for cell in &self.cells {
             if (first..past).contains(&cell.key().hour) {
                 take(cell.key(), cell.value());

@@ -1,0 +1,146 @@
+//! Asks a running gate's admin surface one question.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::net::host::{Host, HostPort};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// `--admin` is no address.
+    #[error("`{0}` is not an address such as `{DEFAULT_ADMIN}`")]
+    Address(Box<str>),
+    /// The connection broke, or what answers is no gate.
+    #[error("what listens on `{0}` does not answer as a gate does")]
+    Foreign(Box<str>),
+    /// No request could be sent from here.
+    #[error("cannot ask")]
+    Local(#[source] io::Error),
+    /// Nothing listens there.
+    #[error("no gate is running at `{admin}`")]
+    NotRunning {
+        /// Where one was looked for.
+        admin: Box<str>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The gate understood and refused.
+    #[error("{0}")]
+    Refused(Box<str>),
+    /// No answer in time.
+    #[error("`{0}` did not answer within 10 seconds")]
+    Silent(Box<str>),
+}
+
+impl AskError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotRunning { .. } => {
+                Some("start one with `tollgate serve`, or name another address with `--admin` or `TOLLGATE_ADMIN`")
+            }
+            Self::Foreign(_) => Some("name the gate's admin address with `--admin` or `TOLLGATE_ADMIN`"),
+            Self::Address(_) | Self::Local(_) | Self::Refused(_) | Self::Silent(_) => None,
+        }
+    }
+}
+
+/// The body of `GET path` at `admin` (`HOST:PORT`, with or without `http://`); waits at most ten seconds.
+///
+/// # Errors
+/// Any reason that there is no answer with status 200.
+pub fn ask(admin: &str, path: &str) -> Result<Bytes, AskError> {
+    let authority = admin.strip_prefix("http://").unwrap_or(admin);
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let at = HostPort::parse_connect(authority).map_err(|_| AskError::Address(admin.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AskError::Local)?;
+    let answer = async { tokio::time::timeout(PATIENCE, fetch(&at, path)).await };
+    let (status, body) = match runtime.block_on(answer) {
+        Ok(answer) => answer?,
+        Err(_) => return Err(AskError::Silent(admin.into())),
+    };
+    if status == StatusCode::OK {
+        return Ok(body);
+    }
+    let message = serde_json::from_slice::<Value>(&body).ok();
+    let message = message.as_ref().and_then(|answer| answer["error"]["message"].as_str());
+    Err(message.map_or_else(|| AskError::Foreign(admin.into()), |message| AskError::Refused(message.into())))
+}
+
+/// `name=value` pairs behind `path`, those without a value left out.
+pub(crate) fn with_query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
+    let mut url = path.to_owned();
+    for (name, value) in pairs {
+        let Some(value) = value else { continue };
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(name);
+        url.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~:,/".contains(&byte) {
+                url.push(char::from(byte));
+            } else {
+                url.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    url
+}
+
+async fn fetch(at: &HostPort, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+    let admin = at.to_string();
+    let foreign = || AskError::Foreign(admin.as_str().into());
+    let connecting = match &at.host {
+        Host::Address(address) => TcpStream::connect((*address, at.port)).await,
+        Host::Name(name) => TcpStream::connect((&**name, at.port)).await,
+    };
+    let stream = connecting.map_err(|source| AskError::NotRunning { admin: admin.as_str().into(), source })?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| foreign())?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(path).header(header::HOST, &admin).header(header::CONNECTION, "close");
+    let request = request.body(Empty::<Bytes>::new()).map_err(|_| foreign())?;
+    let response = sender.send_request(request).await.map_err(|_| foreign())?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|_| foreign())?.to_bytes();
+    connection.abort();
+    Ok((status, body))
+}
+
+/// Where a gate's admin surface is unless somebody moved it.
+pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:8485";
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_is_not_running_is_said_in_one_sentence_with_a_hint() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = ask(&free.to_string(), "/stats").unwrap_err();
+        assert_eq!(error.to_string(), format!("no gate is running at `{free}`"));
+        assert!(error.hint().unwrap().contains("tollgate serve"));
+    }
+
+    #[test]
+    fn an_admin_address_needs_host_and_port() {
+        for admin in ["", "localhost", "127.0.0.1:x", "https://127.0.0.1:1", "127.0.0.1:1/stats"] {
+            assert!(matches!(ask(admin, "/"), Err(AskError::Address(_))), "{admin}");
+        }
+    }
+
+    #[test]
+    fn queries_are_escaped() {
+        let url = with_query("/x", &[("a", Some("b&c=d é")), ("none", None), ("m", Some("org/m-1"))]);
+        assert_eq!(url, "/x?a=b%26c%3Dd%20%C3%A9&m=org/m-1");
+    }
+}
