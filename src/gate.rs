@@ -9,7 +9,8 @@ use std::thread;
 
 use tokio::net::TcpListener;
 
-use crate::admin::{self, Surface};
+use crate::admin;
+use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
 use crate::ca::error::CaError;

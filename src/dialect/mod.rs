@@ -8,3 +8,5 @@ pub mod json;
 pub mod models;
 pub mod multipart;
 pub mod splice;
+pub mod sse;
+pub mod trim;

@@ -1,0 +1,153 @@
+//! What the meter found in a reply, gathered document by document.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::usage::{self, Nonsense};
+use crate::units::{Basis, Usage};
+
+/// What was found in a reply.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Token counts that the upstream reported.
+    pub usage: Option<Usage>,
+    /// The usage object that the counts come from, or the one that was not believed, verbatim.
+    pub raw_usage: Option<Box<RawValue>>,
+    /// `Reported` if there is usage, else `None`.
+    pub basis: Basis,
+    /// The model that the reply names, at most 128 bytes.
+    pub served_model: Option<Box<str>>,
+    /// The service tier that the reply names, at most 128 bytes.
+    pub tier: Option<Box<str>>,
+    /// The id of the reply object, at most 128 bytes.
+    pub upstream_id: Option<Box<str>>,
+    /// Whether the reply came to its own end: `[DONE]` or a last event, or a document with its closing brace.
+    pub terminal: bool,
+    /// The code or type of the first error in the reply, or `error`; never its message.
+    pub error: Option<Box<str>>,
+    /// Why the reading is not to be trusted fully.
+    pub flaw: Option<&'static str>,
+}
+
+impl Reading {
+    /// Adds what one document of the reply says: the first id and model, the last tier, the last usage.
+    pub(super) fn absorb(&mut self, document: &Scanner) {
+        if self.upstream_id.is_none() {
+            self.upstream_id = document.find(Field::Id).and_then(name);
+        }
+        if self.served_model.is_none() {
+            self.served_model = document.find(Field::Model).and_then(name);
+        }
+        if let Some(tier) = document.find(Field::Tier).and_then(name) {
+            self.tier = Some(tier);
+        }
+        match document.find(Field::Usage) {
+            Some(Found::Raw(raw)) => self.weigh(raw),
+            Some(Found::TooLong) => self.refuse(Nonsense::TooLong),
+            None => {}
+        }
+        let kind = document.top(Field::Kind).and_then(name);
+        if self.error.is_none() {
+            self.error = error(document, kind.as_deref());
+        }
+        self.terminal |= kind.is_some_and(|kind| is_last(&kind));
+    }
+
+    /// The last usage that counts something wins; usage is never summed.
+    fn weigh(&mut self, raw: &[u8]) {
+        let usage = match usage::read(raw) {
+            Ok(usage) => usage,
+            Err(nonsense) => {
+                self.raw_usage = serde_json::from_slice(raw).ok();
+                return self.refuse(nonsense);
+            }
+        };
+        if usage == Usage::default() || !counts(&usage) && self.usage.as_ref().is_some_and(counts) {
+            return;
+        }
+        self.usage = Some(usage);
+        self.basis = Basis::Reported;
+        self.raw_usage = serde_json::from_slice(raw).ok();
+    }
+
+    /// The upstream's last word makes no sense, so what it said before is no longer its bill.
+    fn refuse(&mut self, nonsense: Nonsense) {
+        self.usage = None;
+        self.basis = Basis::None;
+        self.flaw = Some(nonsense.text());
+    }
+}
+
+/// Whether this event type is the last of its stream.
+pub(super) fn is_last(kind: &str) -> bool {
+    LAST.contains(&kind)
+}
+
+fn counts(usage: &Usage) -> bool {
+    usage.total() > 0 || usage.seconds.is_some_and(|seconds| seconds > 0)
+}
+
+/// A string that is not empty, cut at 128 bytes.
+fn name(found: Found<'_>) -> Option<Box<str>> {
+    let Found::Raw(raw) = found else { return None };
+    let text: String = serde_json::from_slice(raw).ok()?;
+    let end = (0..=text.len().min(LONGEST_NAME)).rev().find(|&end| text.is_char_boundary(end))?;
+    (!text.is_empty()).then(|| text[..end].into())
+}
+
+/// The label of the error that a document reports, in any of the forms that servers have for it.
+fn error(document: &Scanner, kind: Option<&str>) -> Option<Box<str>> {
+    match document.find(Field::Error) {
+        Some(Found::Raw(raw)) if !FALSY.contains(&raw) => return Some(error_label(raw)),
+        Some(Found::TooLong) => return Some(UNNAMED.into()),
+        _ => {}
+    }
+    let object = document.top(Field::Object).and_then(name);
+    if kind != Some(UNNAMED) && object.as_deref() != Some(UNNAMED) {
+        return None;
+    }
+    let labels = [document.top(Field::Code), document.top(Field::Kind)];
+    let mut raws = labels.into_iter().filter_map(|found| match found {
+        Some(Found::Raw(raw)) => std::str::from_utf8(raw).ok(),
+        _ => None,
+    });
+    Some(raws.find_map(label).unwrap_or(UNNAMED.into()))
+}
+
+fn error_label(raw: &[u8]) -> Box<str> {
+    let Ok(fault) = serde_json::from_slice::<Fault<'_>>(raw) else { return UNNAMED.into() };
+    let labels = [fault.code, fault.kind].into_iter().flatten();
+    labels.map(RawValue::get).find_map(label).unwrap_or(UNNAMED.into())
+}
+
+/// A string that looks like an identifier, or a number. Anything else could be a message.
+fn label(raw: &str) -> Option<Box<str>> {
+    let text = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let text = text.or_else(|| raw.parse::<i64>().is_ok().then_some(raw))?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte));
+    (plain && (1..=LONGEST_NAME).contains(&text.len())).then(|| text.into())
+}
+
+/// What names an error object.
+#[derive(Deserialize)]
+struct Fault<'a> {
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+}
+
+const LONGEST_NAME: usize = 128;
+const UNNAMED: &str = "error";
+/// Values of `error` that say that there is none.
+const FALSY: [&[u8]; 4] = [b"null", b"false", b"\"\"", b"{}"];
+const LAST: [&str; 7] = [
+    "image_edit.completed",
+    "image_generation.completed",
+    "response.completed",
+    "response.failed",
+    "response.incomplete",
+    "speech.audio.done",
+    "transcript.text.done",
+];

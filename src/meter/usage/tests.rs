@@ -1,0 +1,98 @@
+//! Usage objects: exact where they are well formed, refused where they are not.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn every_spelling_is_read() {
+    let all = Usage {
+        input: Some(100),
+        cached_input: Some(64),
+        cache_write: Some(5),
+        audio_input: Some(13),
+        image_input: Some(7),
+        output: Some(50),
+        reasoning: Some(20),
+        audio_output: Some(3),
+        image_output: Some(2),
+        requests: None,
+        seconds: None,
+    };
+    for (input, output, of_input, of_output) in [
+        ("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"),
+        ("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"),
+        ("input_tokens", "output_tokens", "input_token_details", "output_token_details"),
+    ] {
+        let raw = format!(
+            r#"{{"total_tokens":150,"{input}":100,"{output}":50,"unknown":[{{}}],
+            "{of_input}":{{"cached_tokens":64,"cache_write_tokens":5,"audio_tokens":13,"image_tokens":7,"text_tokens":80}},
+            "{of_output}":{{"reasoning_tokens":20,"audio_tokens":3,"image_tokens":2,"accepted_prediction_tokens":9}}}}"#
+        );
+        assert_eq!(read(raw.as_bytes()), Ok(all), "{input}");
+    }
+}
+
+#[test]
+fn zero_is_zero_and_absent_is_unknown() {
+    let zero = read(br#"{"prompt_tokens":0,"completion_tokens":0,"prompt_tokens_details":{"cached_tokens":0}}"#);
+    assert_eq!(zero, Ok(Usage { input: Some(0), cached_input: Some(0), output: Some(0), ..Usage::default() }));
+    let absent = read(br#"{"prompt_tokens":8,"completion_tokens":null,"prompt_tokens_details":null,"total_tokens":8}"#);
+    assert_eq!(absent, Ok(Usage { input: Some(8), ..Usage::default() }));
+    assert_eq!(read(b"{}"), Ok(Usage::default()));
+}
+
+#[test]
+fn an_unused_spelling_that_is_zero_does_not_hide_the_used_one() {
+    let both = read(br#"{"prompt_tokens":0,"input_tokens":50,"completion_tokens":0,"output_tokens":9}"#);
+    assert_eq!(both, Ok(Usage { input: Some(50), output: Some(9), ..Usage::default() }));
+}
+
+#[test]
+fn seconds_are_whole() {
+    let seconds =
+        |text: &str| read(format!(r#"{{"type":"duration","seconds":{text}}}"#).as_bytes()).map(|usage| usage.seconds);
+    assert_eq!(seconds("9"), Ok(Some(9)));
+    assert_eq!(seconds("9.0"), Ok(Some(9)));
+    for text in ["9.5", "-1", "1e3", "\"9\"", "9223372036854775808"] {
+        assert_eq!(seconds(text), Err(Nonsense::Count), "{text}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused_wherever_it_stands() {
+    for value in ["-1", "1.5", "1.0", "1e2", "\"7\"", "9223372036854775808", "1e400", "true", "[]", "{}", "[[[[1]]]]"] {
+        for raw in [
+            format!(r#"{{"prompt_tokens":{value},"completion_tokens":1}}"#),
+            format!(r#"{{"input_tokens":1,"output_tokens":{value}}}"#),
+            format!(r#"{{"prompt_tokens":1,"total_tokens":{value}}}"#),
+            format!(r#"{{"prompt_tokens":1,"prompt_tokens_details":{{"cached_tokens":{value}}}}}"#),
+            format!(r#"{{"output_tokens":1,"output_token_details":{{"audio_tokens":{value}}}}}"#),
+        ] {
+            assert_eq!(read(raw.as_bytes()), Err(Nonsense::Count), "{raw}");
+        }
+    }
+    assert_eq!(read(br#"{"prompt_tokens":9223372036854775807}"#).map(|usage| usage.input), Ok(Some(LARGEST)));
+    assert_eq!(read(br#"{"prompt_tokens":1,"prompt_tokens":2}"#), Err(Nonsense::Count));
+    for (raw, nonsense) in [("7", Nonsense::Shape), ("\"x\"", Nonsense::Shape), ("[1]", Nonsense::Shape)] {
+        assert_eq!(read(raw.as_bytes()), Err(nonsense));
+    }
+    for raw in ["", "{", "{\"prompt_tokens\":}", "\u{1}", "{\"a\":1}}"] {
+        assert_eq!(read(raw.as_bytes()), Err(Nonsense::Broken), "{raw}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_survived() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(read(format!(r#"{{"prompt_tokens":1,"x":{deep}}}"#).as_bytes()).map(|usage| usage.input), Ok(Some(1)));
+    assert_eq!(read(format!(r#"{{"prompt_tokens":{deep}}}"#).as_bytes()), Err(Nonsense::Count));
+    assert_eq!(read(format!(r#"{{"prompt_tokens":1,"x":{}"#, "[".repeat(10_000)).as_bytes()), Err(Nonsense::Broken));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(text in "[{}\\[\\]\",:a-z_0-9.e-]{0,80}") {
+        let _ = read(text.as_bytes());
+    }
+}
