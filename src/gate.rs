@@ -71,7 +71,7 @@ impl Gate {
             connector: Arc::new(connector),
             ids: Arc::new(Ids::new(seed)),
             seed,
-            stopping: stopping.clone(),
+            stopping,
         };
         let surface = Surface {
             ledger: ledger.clone(),

@@ -243,7 +243,7 @@ impl Exchange<'_> {
         booking: &Booking,
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
-        let targets = self.plan(booking, call.model.as_deref(), path)?;
+        let targets = self.plan(booking, call.model.as_deref(), &path)?;
         let last = targets.len();
         for (number, target) in (1..).zip(&targets) {
             self.spend(booking, target, &head.headers)?;
@@ -294,7 +294,7 @@ impl Exchange<'_> {
         body: Incoming,
         booking: &Booking,
     ) -> Result<Response<Answer>, Fault> {
-        let targets = self.plan(booking, None, path)?;
+        let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         self.spend(booking, target, &head.headers)?;
         let count = Arc::new(AtomicU64::new(0));
@@ -325,7 +325,7 @@ impl Exchange<'_> {
         {
             return Ok(models::one(card));
         }
-        let targets = self.plan(booking, None, path)?;
+        let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
         if let Err(fault) = self.spend(booking, target, &head.headers) {
@@ -353,12 +353,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn plan(&self, booking: &Booking, model: Option<&str>, path: PathAndQuery) -> Result<Vec<Target>, Fault> {
+    fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         let origin = self.origin_target(path.clone());
         let ask = crate::policy::routing::Ask {
             endpoint: &booking.endpoint,
             model,
-            path: &path,
+            path,
             origin: &origin,
             draw: self.relay.draw(),
         };

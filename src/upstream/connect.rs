@@ -28,7 +28,14 @@ pub struct Connector {
     own_root: Vec<u8>,
     shared_roots: Option<Arc<ExtraRoots>>,
     /// TLS configurations by the identity of their further roots; each keeps its roots alive.
-    configs: Mutex<HashMap<usize, (Option<Arc<ExtraRoots>>, Arc<ClientConfig>)>>,
+    configs: Mutex<HashMap<usize, Verifying>>,
+}
+
+/// A TLS configuration; holds its roots so that their identity is never given to others.
+#[derive(Debug)]
+struct Verifying {
+    _roots: Option<Arc<ExtraRoots>>,
+    config: Arc<ClientConfig>,
 }
 
 /// What a [`Connector`] is made of.
@@ -135,8 +142,8 @@ impl Connector {
     fn config(&self, extra: Option<&Arc<ExtraRoots>>) -> Result<Arc<ClientConfig>, TrustError> {
         let key = extra.map_or(0, |roots| Arc::as_ptr(roots) as usize);
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, config)) = configs.get(&key) {
-            return Ok(Arc::clone(config));
+        if let Some(verifying) = configs.get(&key) {
+            return Ok(Arc::clone(&verifying.config));
         }
         let further = [self.shared_roots.as_ref(), extra].into_iter().flatten();
         let further: Vec<Vec<u8>> = further.flat_map(|roots| roots.certificates.iter().cloned()).collect();
@@ -148,7 +155,7 @@ impl Connector {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let config = Arc::new(config);
-        configs.insert(key, (extra.cloned(), Arc::clone(&config)));
+        configs.insert(key, Verifying { _roots: extra.cloned(), config: Arc::clone(&config) });
         Ok(config)
     }
 }
