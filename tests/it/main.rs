@@ -1,1 +1,4 @@
 //! The one test binary: a file per promise.
+
+#[cfg(test)]
+pub mod bench;

@@ -1,0 +1,185 @@
+//! Which operation a path asks for, and in whose form: OpenAI's, Azure's or a custom server's.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, Method, Uri};
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::words;
+
+/// A request that was understood.
+pub struct Ask {
+    /// Whose form the path has.
+    pub form: Form,
+    /// The deployment in the path.
+    pub deployment: Option<String>,
+    /// What is asked for.
+    pub operation: Operation,
+    /// The body, decoded; `Null` if it is not JSON.
+    pub document: Value,
+    /// The model that the request names.
+    pub model: String,
+    /// The model that the reply names.
+    pub served: String,
+    /// Numbers the reply, for ids that tests can foresee.
+    pub number: u64,
+    /// What shall go wrong.
+    pub fault: Fault,
+}
+
+/// Whose form a path has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// `/v1/...`.
+    OpenAi,
+    /// `/openai/...?api-version=...`.
+    AzureDated(String),
+    /// `/openai/v1/...`.
+    AzureV1,
+    /// Another path that ends like an operation.
+    Custom,
+}
+
+/// An operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// `chat/completions`.
+    Chat,
+    /// `completions`.
+    Completion,
+    /// `responses`.
+    Responses,
+    /// `embeddings`.
+    Embeddings,
+    /// `models`, or one of them.
+    Models(Option<String>),
+    /// Upload to `files`.
+    Files,
+    /// `audio/transcriptions`.
+    Transcription,
+}
+
+/// Why a path is not understood.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Lost {
+    /// No such operation.
+    Unknown,
+    /// A dated Azure path without `api-version`.
+    NoApiVersion,
+}
+
+impl Operation {
+    /// Its path in OpenAI's own form.
+    pub fn endpoint(&self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Completion => "/v1/completions",
+            Self::Responses => "/v1/responses",
+            Self::Embeddings => "/v1/embeddings",
+            Self::Models(_) => "/v1/models",
+            Self::Files => "/v1/files",
+            Self::Transcription => "/v1/audio/transcriptions",
+        }
+    }
+
+    fn find(method: &Method, path: &str) -> Option<Self> {
+        if *method == Method::GET {
+            let rest = path.strip_prefix("models")?;
+            let one = rest.strip_prefix('/').map(percent_decoded);
+            return (rest.is_empty() || one.is_some()).then_some(Self::Models(one));
+        }
+        if *method != Method::POST {
+            return None;
+        }
+        Some(match path {
+            "chat/completions" => Self::Chat,
+            "completions" => Self::Completion,
+            "responses" => Self::Responses,
+            "embeddings" => Self::Embeddings,
+            "files" => Self::Files,
+            "audio/transcriptions" => Self::Transcription,
+            _ => return None,
+        })
+    }
+}
+
+impl Form {
+    /// Whether Azure's peculiarities apply.
+    pub fn is_azure(&self) -> bool {
+        matches!(self, Self::AzureDated(_) | Self::AzureV1)
+    }
+}
+
+impl Ask {
+    /// Whether the reply shall be a stream.
+    pub fn streams(&self) -> bool {
+        self.document["stream"] == true
+    }
+
+    /// The time of the reply, in seconds.
+    pub fn created(&self) -> u64 {
+        1_750_000_000 + self.number
+    }
+
+    /// The id of the reply object.
+    pub fn id(&self, prefix: &str) -> String {
+        format!("{prefix}standin{:012}", self.number)
+    }
+
+    /// The tier that serves the call.
+    pub fn tier(&self) -> &str {
+        words::tier(&self.document["service_tier"])
+    }
+}
+
+/// Finds the form, the deployment and the operation of a path.
+pub fn find(method: &Method, uri: &Uri) -> Result<(Form, Option<String>, Operation), Lost> {
+    let path = uri.path();
+    if let Some(rest) = path.strip_prefix("/openai/v1/") {
+        let operation = Operation::find(method, rest).ok_or(Lost::Unknown)?;
+        return Ok((Form::AzureV1, None, operation));
+    }
+    if let Some(rest) = path.strip_prefix("/openai/") {
+        let version = query(uri).remove("api-version").ok_or(Lost::NoApiVersion)?;
+        let (deployment, rest) = match rest.strip_prefix("deployments/").and_then(|rest| rest.split_once('/')) {
+            Some((deployment, rest)) => (Some(percent_decoded(deployment)), rest),
+            None => (None, rest),
+        };
+        let operation = Operation::find(method, rest).ok_or(Lost::Unknown)?;
+        return Ok((Form::AzureDated(version), deployment, operation));
+    }
+    if let Some(operation) = path.strip_prefix("/v1/").and_then(|rest| Operation::find(method, rest)) {
+        return Ok((Form::OpenAi, None, operation));
+    }
+    let ends = ["chat/completions", "completions", "embeddings"];
+    let end = ends.into_iter().find(|end| path.ends_with(&format!("/{end}"))).ok_or(Lost::Unknown)?;
+    let operation = Operation::find(method, end).ok_or(Lost::Unknown)?;
+    Ok((Form::Custom, None, operation))
+}
+
+/// Whether a key was given, in a way that the form takes.
+pub fn has_key(form: &Form, headers: &HeaderMap) -> bool {
+    match form {
+        Form::Custom => true,
+        Form::OpenAi => headers.contains_key("authorization") || headers.contains_key("api-key"),
+        Form::AzureDated(_) | Form::AzureV1 => headers.contains_key("api-key") != headers.contains_key("authorization"),
+    }
+}
+
+fn query(uri: &Uri) -> HashMap<String, String> {
+    let pairs = uri.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), percent_decoded(value))).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let decoded = hex.filter(|_| first == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        bytes.push(decoded.unwrap_or(first));
+        rest = if decoded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap()
+}

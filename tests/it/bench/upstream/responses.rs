@@ -1,0 +1,153 @@
+//! `responses`, whole and as typed events.
+
+use serde_json::{Value, json};
+
+use super::books::Billed;
+use super::operation::Ask;
+use super::script::{Piece, Script};
+use super::words::{self, Tally};
+
+/// Answers a responses request.
+pub fn answer(ask: &Ask) -> Script {
+    let (length, _) = words::length(ask.document["max_output_tokens"].as_u64());
+    let input = words::count(&ask.document["input"]) + words::count(&ask.document["instructions"]);
+    let tally = Tally::of(input, length, &ask.model).overridden(ask.fault.counts);
+    let response = Response { ask, words: words::reply(length, 0), tally };
+    let billed = Billed {
+        model: ask.served.clone(),
+        input: tally.input,
+        cached: tally.cached,
+        endpoint: ask.operation.endpoint(),
+        tier: Some(ask.tier().to_owned()),
+        id: ask.id("resp_"),
+        ..Billed::default()
+    };
+    let script = if ask.streams() {
+        Script::stream(response.events())
+    } else {
+        Script::whole(&response.document(), tally.output, tally.reasoning)
+    };
+    script.charged(billed)
+}
+
+struct Response<'a> {
+    ask: &'a Ask,
+    words: Vec<String>,
+    tally: Tally,
+}
+
+impl Response<'_> {
+    fn document(&self) -> Value {
+        let mut document = self.begun();
+        document["status"] = json!(self.status());
+        if self.status() == "incomplete" {
+            document["incomplete_details"] = json!({"reason": "max_output_tokens"});
+        }
+        document["output"] = json!([self.item("completed", &json!([self.part()]))]);
+        if !self.ask.fault.no_usage {
+            document["usage"] = self.tally.response_usage();
+        }
+        document
+    }
+
+    fn events(&self) -> Vec<Piece> {
+        let item = self.ask.id("msg_");
+        let at = json!({"item_id": item, "output_index": 0, "content_index": 0});
+        let text = self.words.concat();
+        let empty = json!({"type": "output_text", "text": "", "annotations": [], "logprobs": []});
+        let mut events = vec![
+            ("response.created", json!({"response": self.begun()})),
+            ("response.in_progress", json!({"response": self.begun()})),
+            ("response.output_item.added", json!({"output_index": 0, "item": self.item("in_progress", &json!([]))})),
+            ("response.content_part.added", with(&at, "part", empty)),
+        ];
+        for word in &self.words {
+            let mut delta = with(&at, "delta", json!(word));
+            delta["logprobs"] = json!([]);
+            if self.ask.document["stream_options"]["include_obfuscation"] != false {
+                delta["obfuscation"] = json!(words::obfuscation(word));
+            }
+            events.push(("response.output_text.delta", delta));
+        }
+        let last = if self.status() == "completed" { "response.completed" } else { "response.incomplete" };
+        let mut done = with(&at, "text", json!(text));
+        done["logprobs"] = json!([]);
+        events.push(("response.output_text.done", done));
+        events.push(("response.content_part.done", with(&at, "part", self.part())));
+        let whole = self.item("completed", &json!([self.part()]));
+        events.push(("response.output_item.done", json!({"output_index": 0, "item": whole})));
+        events.push((last, json!({"response": self.document()})));
+        self.priced(events)
+    }
+
+    /// Numbers the events and says what each took: reasoning comes first, then a token a word.
+    fn priced(&self, events: Vec<(&str, Value)>) -> Vec<Piece> {
+        let visible = self.tally.output - self.tally.reasoning;
+        let mut left = visible;
+        let mut words = self.words.len();
+        let piece = |(number, (name, members)): (usize, (&str, Value))| {
+            let mut event = json!({"type": name, "sequence_number": number});
+            event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            let piece = Piece::event(name, &event);
+            if number == 0 {
+                return piece.costing(self.tally.reasoning, self.tally.reasoning);
+            }
+            if name != "response.output_text.delta" {
+                return piece;
+            }
+            words -= 1;
+            let taken = if words == 0 { left } else { left.min(1) };
+            left -= taken;
+            piece.costing(taken, 0)
+        };
+        events.into_iter().enumerate().map(piece).collect()
+    }
+
+    fn begun(&self) -> Value {
+        json!({
+            "id": self.ask.id("resp_"),
+            "object": "response",
+            "created_at": self.ask.created(),
+            "status": "in_progress",
+            "background": false,
+            "error": null,
+            "incomplete_details": null,
+            "instructions": self.ask.document["instructions"],
+            "max_output_tokens": self.ask.document["max_output_tokens"],
+            "model": self.ask.served,
+            "output": [],
+            "parallel_tool_calls": true,
+            "previous_response_id": null,
+            "reasoning": {"effort": null, "summary": null},
+            "service_tier": self.ask.tier(),
+            "store": true,
+            "temperature": 1.0,
+            "text": {"format": {"type": "text"}},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": 1.0,
+            "truncation": "disabled",
+            "usage": null,
+            "user": null,
+            "metadata": {},
+        })
+    }
+
+    fn item(&self, status: &str, content: &Value) -> Value {
+        json!({"id": self.ask.id("msg_"), "type": "message", "status": status, "content": content, "role": "assistant"})
+    }
+
+    fn part(&self) -> Value {
+        json!({"type": "output_text", "annotations": [], "logprobs": [], "text": self.words.concat()})
+    }
+
+    fn status(&self) -> &'static str {
+        if self.ask.document["max_output_tokens"].is_null() { "completed" } else { "incomplete" }
+    }
+}
+
+fn with(base: &Value, name: &str, member: Value) -> Value {
+    let mut document = base.clone();
+    document[name] = member;
+    document
+}

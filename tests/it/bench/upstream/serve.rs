@@ -1,0 +1,317 @@
+//! From a request to its reply: what is noted, refused, looked up, dressed and broken.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio_rustls::TlsAcceptor;
+
+use super::Options;
+use super::body::{self, Broken, ReplyBody};
+use super::books::{Books, Seen};
+use super::coding::Coding;
+use super::fault::Fault;
+use super::link::Link;
+use super::operation::{self, Ask, Form, Lost, Operation};
+use super::script::Script;
+use super::{chat, completion, embeddings, files, responses, words};
+
+/// What all connections share.
+pub struct House {
+    /// What is played.
+    pub options: Options,
+    /// What is remembered.
+    pub books: Arc<Books>,
+    /// The TLS side; `None` is plain HTTP.
+    pub acceptor: Option<TlsAcceptor>,
+}
+
+/// Answers one request; an error closes the connection or the stream without a head.
+pub async fn answer(
+    house: Arc<House>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Broken> {
+    let asked = request.headers().get("x-standin-fault").map(|value| Fault::parse(value.to_str().unwrap()).unwrap());
+    let fault = asked.or_else(|| house.books.pop_fault()).unwrap_or_default();
+    if fault.goaway {
+        link.leave();
+    }
+    let seen = receive(&link, request, fault.early_answer).await;
+    house.books.see(seen.clone());
+    if fault.stall {
+        house.books.sluice.stall().await;
+    }
+    if fault.cut_head {
+        return Err(Broken);
+    }
+    let number = house.books.number_reply();
+    let script = house.script(&seen, &fault, number);
+    Ok(house.dress(&seen, script, (fault, number), link))
+}
+
+async fn receive(link: &Link, request: Request<Incoming>, only_head: bool) -> Seen {
+    let (head, incoming) = request.into_parts();
+    let (body, whole) = if only_head { (Bytes::new(), true) } else { read(incoming).await };
+    let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    Seen {
+        path_and_query: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        host: head.uri.authority().map(|name| name.as_str()).or(named).unwrap_or("").to_owned(),
+        method: head.method,
+        headers: head.headers,
+        body,
+        whole,
+        http_version: head.version,
+        connection: link.number,
+        tls_name: link.tls_name.clone(),
+    }
+}
+
+async fn read(mut incoming: Incoming) -> (Bytes, bool) {
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let Ok(frame) = frame else { return (body.into(), false) };
+        body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+    }
+    (body.into(), true)
+}
+
+impl House {
+    fn script(&self, seen: &Seen, fault: &Fault, number: u64) -> Script {
+        if seen.method == Method::OPTIONS {
+            return preflight(self.grants_cors(seen));
+        }
+        if let Some(script) = asked_error(fault) {
+            return script;
+        }
+        let found = operation::find(&seen.method, &seen.path_and_query.parse().unwrap());
+        let (form, deployment, operation) = match found {
+            Ok(found) => found,
+            Err(lost) => return lost_way(&lost, seen),
+        };
+        if !operation::has_key(&form, &seen.headers) {
+            return locked_out(&form);
+        }
+        let Some(body) = decoded(seen) else {
+            return Script::error(400, "invalid_request_error", "", "The body could not be decoded.");
+        };
+        let is_form = matches!(operation, Operation::Files | Operation::Transcription);
+        let Ok(document) = (if is_form || body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) })
+        else {
+            return Script::error(
+                400,
+                "invalid_request_error",
+                "",
+                "We could not parse the JSON body of your request.",
+            );
+        };
+        let model = match &deployment {
+            Some(deployment) => deployment.clone(),
+            None if is_form => files::field(&body, "model").map_or_else(String::new, text_of),
+            None => document["model"].as_str().unwrap_or("").to_owned(),
+        };
+        let served = self.served(&form, &model);
+        let ask = Ask { form, deployment, operation, document, model, served, number, fault: fault.clone() };
+        refuse(&ask).unwrap_or_else(|| dispatch(&ask, &body))
+    }
+
+    fn served(&self, form: &Form, model: &str) -> String {
+        let behind = self.options.deployments.iter().find(|(name, _)| form.is_azure() && name == model);
+        let model = behind.map_or(model, |(_, model)| model);
+        if *form == Form::Custom { model.to_owned() } else { words::snapshot(model) }
+    }
+
+    fn dress(&self, seen: &Seen, mut script: Script, play: (Fault, u64), link: Arc<Link>) -> Response<ReplyBody> {
+        let (fault, number) = play;
+        let mut head = Response::builder().status(script.status).body(()).unwrap();
+        let headers = head.headers_mut();
+        put(headers, CONTENT_TYPE.as_str(), script.content_type);
+        let is_azure = seen.path_and_query.starts_with("/openai/");
+        let usual = if is_azure { &AZURE_HEADERS[..] } else { &OPENAI_HEADERS[..] };
+        for (name, value) in usual {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        put(headers, "x-request-id", &format!("req_standin{number:012}"));
+        if self.grants_cors(seen) {
+            grant(headers, seen);
+        }
+        if script.status == StatusCode::TOO_MANY_REQUESTS {
+            put(headers, "retry-after", "1");
+            put(headers, "retry-after-ms", "20");
+        }
+        if let Some(url) = &fault.redirect {
+            put(headers, "location", url);
+        }
+        if fault.close {
+            put(headers, "connection", "close");
+        }
+        let coding = fault.coding.or(self.options.coding).filter(|coding| coding.is_accepted_by(&seen.headers));
+        let coding = coding.filter(|_| !script.pieces.is_empty());
+        if let Some(coding) = coding {
+            put(headers, CONTENT_ENCODING.as_str(), coding.name());
+        }
+        let encoder = coding.filter(|_| script.streamed).map(Coding::encoder);
+        if !script.streamed {
+            measure(headers, &mut script, coding, &fault);
+        }
+        head.map(|()| body::play(script, &fault, encoder, (Arc::clone(&self.books), link)))
+    }
+
+    fn grants_cors(&self, seen: &Seen) -> bool {
+        let is_openai = seen.tls_name.as_deref() == Some("api.openai.com");
+        self.options.cors && is_openai && seen.headers.contains_key("origin")
+    }
+}
+
+fn dispatch(ask: &Ask, body: &[u8]) -> Script {
+    match &ask.operation {
+        Operation::Chat => chat::answer(ask),
+        Operation::Completion => completion::answer(ask),
+        Operation::Responses => responses::answer(ask),
+        Operation::Embeddings => embeddings::answer(ask),
+        Operation::Models(one) => files::models(one.as_deref()),
+        Operation::Files => files::upload(ask, body),
+        Operation::Transcription => files::transcription(ask, body),
+    }
+}
+
+fn asked_error(fault: &Fault) -> Option<Script> {
+    if fault.redirect.is_some() {
+        return Some(Script::json(307, &Value::Null));
+    }
+    if fault.html_error {
+        return Some(Script::page(fault.status.unwrap_or(502)));
+    }
+    let status = fault.status.or(fault.early_answer.then_some(413))?;
+    let (kind, code, message) = match status {
+        401 => ("invalid_request_error", "invalid_api_key", "Incorrect API key provided: sk-sta****ndin."),
+        404 => ("invalid_request_error", "model_not_found", "The model does not exist."),
+        429 => ("requests", "rate_limit_exceeded", "Rate limit reached for requests."),
+        400..=499 => ("invalid_request_error", "", "The request cannot be served."),
+        _ => ("server_error", "", "The server had an error while processing your request. Sorry about that!"),
+    };
+    Some(Script::error(status, kind, code, message))
+}
+
+fn refuse(ask: &Ask) -> Option<Script> {
+    let options = &ask.document["stream_options"];
+    if ask.model.starts_with("no-such") {
+        return Some(files::missing(&ask.model));
+    }
+    if let Form::AzureDated(version) = &ask.form
+        && version.as_str() < "2024-09"
+        && !options.is_null()
+    {
+        return Some(Script::azure_error(400, "BadRequest", "Unrecognized request argument supplied: stream_options"));
+    }
+    let needs_model = !ask.form.is_azure() && !matches!(ask.operation, Operation::Models(_) | Operation::Files);
+    if needs_model && ask.model.is_empty() {
+        return Some(Script::error(400, "invalid_request_error", "", "you must provide a model parameter"));
+    }
+    if !options.is_null() && !ask.streams() {
+        let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
+        return Some(Script::error(400, "invalid_request_error", "", message));
+    }
+    None
+}
+
+fn lost_way(lost: &Lost, seen: &Seen) -> Script {
+    let path = seen.path_and_query.split('?').next().unwrap();
+    if *lost == Lost::NoApiVersion || path.starts_with("/openai/") {
+        return Script::azure_error(404, "404", "Resource not found");
+    }
+    let message = format!("Invalid URL ({} {path})", seen.method);
+    Script::error(404, "invalid_request_error", "", &message)
+}
+
+fn locked_out(form: &Form) -> Script {
+    if form.is_azure() {
+        let message = "Access denied due to invalid subscription key or wrong API endpoint.";
+        return Script::azure_error(401, "401", message);
+    }
+    Script::error(401, "invalid_request_error", "", "You didn't provide an API key.")
+}
+
+fn preflight(granted: bool) -> Script {
+    let mut script = Script::json(if granted { 204 } else { 405 }, &Value::Null);
+    script.pieces.clear();
+    script
+}
+
+fn grant(headers: &mut HeaderMap, seen: &Seen) {
+    put(headers, "access-control-allow-origin", "*");
+    if seen.method != Method::OPTIONS {
+        return;
+    }
+    put(headers, "access-control-allow-methods", "GET, OPTIONS, POST");
+    put(headers, "access-control-max-age", "600");
+    if let Some(wanted) = seen.headers.get("access-control-request-headers") {
+        headers.insert("access-control-allow-headers", wanted.clone());
+    }
+}
+
+/// Gives a whole reply its length, coded first if it must be.
+fn measure(headers: &mut HeaderMap, script: &mut Script, coding: Option<Coding>, fault: &Fault) {
+    if script.status == StatusCode::NO_CONTENT {
+        return;
+    }
+    for piece in &mut script.pieces {
+        if let Some(coding) = coding {
+            piece.bytes = coding.encode(&piece.bytes);
+        }
+    }
+    let length: usize = script.pieces.iter().map(|piece| piece.bytes.len()).sum();
+    let length = if fault.short_body { length + 10 } else { length };
+    if !fault.chunked {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+fn decoded(seen: &Seen) -> Option<Bytes> {
+    let Some(name) = seen.headers.get(CONTENT_ENCODING) else { return Some(seen.body.clone()) };
+    let coding = Coding::named(name.to_str().ok()?)?;
+    coding.decode(&seen.body).map(Bytes::from)
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    headers.insert(name, HeaderValue::from_str(value).unwrap());
+}
+
+const OPENAI_HEADERS: [(&str, &str); 18] = [
+    ("access-control-expose-headers", "X-Request-ID"),
+    ("openai-organization", "standin-org"),
+    ("openai-processing-ms", "234"),
+    ("openai-version", "2020-10-01"),
+    ("x-ratelimit-limit-requests", "500"),
+    ("x-ratelimit-remaining-requests", "499"),
+    ("x-ratelimit-reset-requests", "120ms"),
+    ("x-ratelimit-limit-tokens", "30000"),
+    ("x-ratelimit-remaining-tokens", "29962"),
+    ("x-ratelimit-reset-tokens", "76ms"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains; preload"),
+    ("cf-cache-status", "DYNAMIC"),
+    ("set-cookie", "__cf_bm=standin; path=/; domain=.api.openai.com; HttpOnly; Secure; SameSite=None"),
+    ("set-cookie", "_cfuvid=standin; path=/; domain=.api.openai.com; HttpOnly; Secure; SameSite=None"),
+    ("x-content-type-options", "nosniff"),
+    ("server", "cloudflare"),
+    ("cf-ray", "8f0000000000standin-FRA"),
+    ("alt-svc", "h3=\":443\"; ma=86400"),
+];
+
+const AZURE_HEADERS: [(&str, &str); 7] = [
+    ("access-control-allow-origin", "*"),
+    ("apim-request-id", "bb940000-0000-0000-0000-000000000000"),
+    ("x-ms-region", "Sweden Central"),
+    ("x-ratelimit-remaining-requests", "79"),
+    ("x-ratelimit-remaining-tokens", "61353"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains; preload"),
+    ("x-content-type-options", "nosniff"),
+];
