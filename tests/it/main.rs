@@ -2,3 +2,6 @@
 
 #[cfg(test)]
 pub mod bench;
+
+#[cfg(test)]
+mod intercept;

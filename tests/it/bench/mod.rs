@@ -1,5 +1,7 @@
-//! What the tests stand on: the upstream that plays OpenAI, Azure and custom servers.
+//! What the tests stand on: the upstream that plays OpenAI, Azure and custom servers, a gate, and a client.
 
+pub mod client;
+pub mod gate;
 pub mod upstream;
 
 mod tests;
