@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::dialect::trim::{Rewriter, Trim};
+use crate::dialect::rewrite::Rewriter;
+use crate::dialect::trim::Trim;
 use crate::units::{Basis, Usage};
 
 /// A recorded reply and what is expected of it.
