@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod json;
 pub mod models;
 pub mod multipart;
+pub mod rewrite;
 pub mod splice;
 pub mod sse;
 pub mod trim;

@@ -1,17 +1,13 @@
 //! What a client must not see of a stream: usage that only the gate asked for, and chunks without choices.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
 use memchr::memmem::Finder;
-use memchr::memrchr;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use crate::dialect::sse::{Event, Splitter};
+use crate::dialect::sse::Event;
 
 /// What is taken out of a stream of chat or completion chunks; everything else stays byte for byte.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -45,7 +41,7 @@ impl Trim {
             return Verdict::Keep;
         }
         let Some(data) = event.data() else { return Verdict::Keep };
-        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&data) else { return Verdict::Keep };
+        let Some(chunk) = Chunk::read(&data) else { return Verdict::Keep };
         if self.drops(&chunk) {
             return Verdict::Drop;
         }
@@ -61,121 +57,44 @@ impl Trim {
         usage || self.empty_chunks && CHOICES.find_iter(raw).any(|at| !opens_a_choice(&raw[at + CHOICES_KEY.len()..]))
     }
 
-    fn drops(self, chunk: &Chunk<'_>) -> bool {
+    fn drops(self, chunk: &Chunk) -> bool {
         if chunk.error {
             return false;
         }
-        let usage = chunk.usage.iter().any(|usage| usage.get() != "null");
-        let ours = self.usage && usage && chunk.choices != Choices::Some;
-        let empty = self.empty_chunks && chunk.choices == Choices::Empty && (self.usage || !usage);
+        let ours = self.usage && chunk.reports && chunk.choices != Choices::Some;
+        let empty = self.empty_chunks && chunk.choices == Choices::Empty && (self.usage || !chunk.reports);
         ours || empty
-    }
-}
-
-/// Joins a [`Splitter`] and a [`Trim`] for one body.
-#[derive(Debug)]
-pub struct Rewriter {
-    splitter: Splitter,
-    trim: Trim,
-}
-
-impl Rewriter {
-    /// For a body whose events are judged by `trim`.
-    pub fn new(trim: Trim) -> Self {
-        Self { splitter: Splitter::new(), trim }
-    }
-
-    /// Takes the next bytes, shows every event that ends in them as it came, and gives what goes out.
-    ///
-    /// A chunk of whole events, none of them changed, goes out as the very same bytes.
-    pub fn feed(&mut self, chunk: Bytes, mut on_event: impl FnMut(&Event)) -> Pieces {
-        let mut run = Run { chunk: chunk.clone(), span: 0..0, pieces: Pieces::default() };
-        let trim = self.trim;
-        self.splitter.feed(chunk, |event| {
-            on_event(&event);
-            match trim.apply(&event) {
-                Verdict::Keep => run.keep(event.raw),
-                Verdict::Drop => {}
-                Verdict::Replace(bytes) => run.insert(bytes),
-            }
-        });
-        run.flush();
-        run.pieces
-    }
-
-    /// At the end of the body: what goes out of an event that has no blank line.
-    pub fn finish(self, mut on_event: impl FnMut(&Event)) -> Option<Bytes> {
-        let event = self.splitter.finish()?;
-        on_event(&event);
-        match self.trim.apply(&event) {
-            Verdict::Keep => Some(event.raw),
-            Verdict::Drop => None,
-            Verdict::Replace(bytes) => Some(bytes),
-        }
-    }
-}
-
-/// Bytes that go out one after the other; mostly one piece.
-#[derive(Debug, Default)]
-pub struct Pieces {
-    first: Option<Bytes>,
-    rest: VecDeque<Bytes>,
-}
-
-impl Pieces {
-    fn push(&mut self, bytes: Bytes) {
-        if self.first.is_none() {
-            self.first = Some(bytes);
-        } else {
-            self.rest.push_back(bytes);
-        }
-    }
-}
-
-impl Iterator for Pieces {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        self.first.take().or_else(|| self.rest.pop_front())
-    }
-}
-
-/// Gathers what goes out of one chunk; neighbours in the chunk stay one piece.
-struct Run {
-    chunk: Bytes,
-    span: Range<usize>,
-    pieces: Pieces,
-}
-
-impl Run {
-    fn keep(&mut self, raw: Bytes) {
-        let Some(start) = position(&self.chunk, &raw) else { return self.insert(raw) };
-        if start != self.span.end {
-            self.flush();
-            self.span = start..start;
-        }
-        self.span.end = start + raw.len();
-    }
-
-    fn insert(&mut self, bytes: Bytes) {
-        self.flush();
-        self.pieces.push(bytes);
-    }
-
-    fn flush(&mut self) {
-        if !self.span.is_empty() {
-            self.pieces.push(self.chunk.slice(self.span.clone()));
-        }
-        self.span = 0..0;
     }
 }
 
 /// The members of a chunk that decide.
 #[derive(Default)]
-struct Chunk<'a> {
-    usage: Vec<&'a RawValue>,
+struct Chunk {
+    usage: Vec<Member>,
+    /// Whether one of them is not null.
+    reports: bool,
     choices: Choices,
     error: bool,
+}
+
+impl Chunk {
+    /// Reads the top of an object; every member counts, so that a repeated one is no way around.
+    fn read(json: &[u8]) -> Option<Self> {
+        let mut chunk = Self::default();
+        walk(json, |key, member| {
+            let value = &json[member.value.clone()];
+            match key {
+                b"usage" => {
+                    chunk.reports |= value != b"null";
+                    chunk.usage.push(member);
+                }
+                b"choices" => chunk.choices = choices(value),
+                b"error" => chunk.error = value != b"null",
+                _ => {}
+            }
+        })?;
+        Some(chunk)
+    }
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
@@ -187,55 +106,77 @@ enum Choices {
     Some,
 }
 
-impl<'de> Deserialize<'de> for Chunk<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ChunkVisitor)
-    }
-}
-
-/// Sees every member, so that a repeated one is no way around.
-struct ChunkVisitor;
-
-impl<'de> Visitor<'de> for ChunkVisitor {
-    type Value = Chunk<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a chunk")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Chunk<'de>, A::Error> {
-        let mut chunk = Chunk::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            match key {
-                Key::Usage => chunk.usage.push(map.next_value()?),
-                Key::Choices => chunk.choices = choices(map.next_value::<&RawValue>()?.get()),
-                Key::Error => chunk.error = map.next_value::<&RawValue>()?.get() != "null",
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(chunk)
-    }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum Key {
-    Usage,
-    Choices,
-    Error,
-    #[serde(other)]
-    Other,
-}
-
-fn choices(raw: &str) -> Choices {
-    if raw == "null" {
+fn choices(value: &[u8]) -> Choices {
+    if value == b"null" {
         return Choices::Missing;
     }
-    match raw.strip_prefix('[').map(|rest| rest.trim_start().starts_with(']')) {
+    match value.strip_prefix(b"[").map(|rest| rest.trim_ascii_start().starts_with(b"]")) {
         Some(true) => Choices::Empty,
         _ => Choices::Some,
+    }
+}
+
+/// Where a member of an object lies.
+struct Member {
+    /// The opening quote of the key.
+    key: usize,
+    value: Range<usize>,
+}
+
+/// Gives the members of an object in their order; `None` if the text does not have the build of an object.
+fn walk(json: &[u8], mut each: impl FnMut(&[u8], Member)) -> Option<()> {
+    let mut at = after(json, 0, b'{')?;
+    let mut end = after(json, at, b'}');
+    while end.is_none() {
+        let key = after(json, at, b'"')?;
+        let key_end = text_end(json, key)?;
+        let start = after(json, key_end, b':')?;
+        let start = json.len() - json[start..].trim_ascii_start().len();
+        let value = start..value_end(json, start)?;
+        end = after(json, value.end, b'}');
+        if end.is_none() {
+            at = after(json, value.end, b',')?;
+        }
+        each(&json[key..key_end - 1], Member { key: key - 1, value });
+    }
+    json[end?..].trim_ascii().is_empty().then_some(())
+}
+
+/// The index after this byte, which may have white space before it.
+fn after(json: &[u8], at: usize, byte: u8) -> Option<usize> {
+    let rest = json[at..].trim_ascii_start();
+    rest.starts_with(&[byte]).then(|| json.len() - rest.len() + 1)
+}
+
+/// The index after the closing quote of a string.
+fn text_end(json: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr2(b'"', b'\\', json.get(at..)?)? + 1;
+        if json[at - 1] == b'"' {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+fn value_end(json: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut nest) = (start, 0_usize);
+    loop {
+        let byte = *json.get(at)?;
+        match byte {
+            b'"' => at = text_end(json, at + 1)?,
+            b'{' | b'[' => nest += 1,
+            b'}' | b']' if nest > 0 => nest -= 1,
+            b'}' | b']' | b',' | b':' if nest == 0 => return (at > start).then_some(at),
+            _ => {}
+        }
+        if byte != b'"' {
+            at += 1;
+        }
+        let closed = nest == 0 && matches!(byte, b'"' | b'}' | b']');
+        if closed || nest == 0 && json.get(at).is_some_and(u8::is_ascii_whitespace) {
+            return Some(at);
+        }
     }
 }
 
@@ -245,31 +186,21 @@ fn opens_a_choice(after: &[u8]) -> bool {
     marks.next() == Some(&b':') && marks.next() == Some(&b'[') && marks.next() == Some(&b'{')
 }
 
-/// What to cut out of a document so that these values go, each with its key and one comma.
-fn cuts(json: &[u8], values: &[&RawValue]) -> Vec<Range<usize>> {
-    let mut cuts: Vec<Range<usize>> = Vec::with_capacity(values.len());
-    for value in values {
-        let Some(start) = position(json, value.get().as_bytes()) else { continue };
-        let end = start + value.get().len();
-        let Some(key) = key_start(&json[..start]) else { continue };
-        let before = json[..key].trim_ascii_end().len();
+/// What to cut out of a document so that these members go, each with one comma.
+fn cuts(json: &[u8], members: &[Member]) -> Vec<Range<usize>> {
+    let mut cuts: Vec<Range<usize>> = Vec::with_capacity(members.len());
+    for Member { key, value } in members {
+        let before = json[..*key].trim_ascii_end();
         let taken = cuts.last().map_or(0, |cut| cut.end);
-        if before > taken && json[before - 1] == b',' {
-            cuts.push(json[..before - 1].trim_ascii_end().len().max(taken)..end);
+        if let Some(before) = before.strip_suffix(b",").filter(|before| before.len() >= taken) {
+            cuts.push(before.trim_ascii_end().len().max(taken)..value.end);
             continue;
         }
         // The first member of the object: the comma behind it goes, and the space up to the next key.
-        let rest = json[end..].trim_ascii_start();
-        let rest = rest.strip_prefix(b",").map_or(&json[end..], <[u8]>::trim_ascii_start);
-        cuts.push(key..json.len() - rest.len());
+        let rest = after(json, value.end, b',').map_or(&json[value.end..], |at| json[at..].trim_ascii_start());
+        cuts.push(*key..json.len() - rest.len());
     }
     cuts
-}
-
-/// Where the key begins whose value begins after `before`. The key has no quote inside: it spells `usage`.
-fn key_start(before: &[u8]) -> Option<usize> {
-    let key = before.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
-    memrchr(b'"', key)
 }
 
 /// The event without these spans of its data, which may lie over several `data` lines.
@@ -295,12 +226,6 @@ fn without(event: &Event, cuts: &[Range<usize>]) -> Bytes {
     }
     kept.extend_from_slice(&raw[done..]);
     kept.freeze()
-}
-
-/// Where `part` lies in `whole`, if it is a slice of it.
-fn position(whole: &[u8], part: &[u8]) -> Option<usize> {
-    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    (start + part.len() <= whole.len()).then_some(start)
 }
 
 const CHOICES_KEY: &[u8] = b"\"choices\"";

@@ -7,7 +7,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{Request, Response};
 
 use crate::dialect::coding::{Coding, Decoder};
-use crate::dialect::trim::{Rewriter, Trim};
+use crate::dialect::rewrite::Rewriter;
+use crate::dialect::trim::Trim;
 use crate::exchange::answer::Answer;
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::metered::{Metered, Watch};

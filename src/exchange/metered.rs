@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::dialect::coding::Decoder;
-use crate::dialect::trim::Rewriter;
+use crate::dialect::rewrite::Rewriter;
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::receipt::Receipt;
 use crate::ledger::entry::Outcome;

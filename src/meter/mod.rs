@@ -6,11 +6,12 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 
 use crate::dialect::sse::{Event, Splitter};
-use crate::meter::reading::{Reading, is_last};
+use crate::meter::reading::{Draft, Reading, is_last};
 use crate::meter::scan::Scanner;
 
 pub mod reading;
 pub mod scan;
+mod skim;
 pub mod usage;
 
 /// Watches one reply. It never fails: what it cannot read is passed over or flagged.
@@ -50,14 +51,14 @@ impl Meter {
     pub fn finish(self) -> Reading {
         let Self { splitter, mut watch } = self;
         let Some(splitter) = splitter else {
-            watch.reading.absorb(&watch.scanner);
-            watch.reading.terminal = watch.scanner.is_complete();
-            return watch.reading;
+            watch.draft.absorb(&watch.scanner);
+            watch.draft.reading.terminal = watch.scanner.is_complete();
+            return watch.draft.finish();
         };
         if let Some(event) = splitter.finish() {
             watch.event(&event);
         }
-        watch.reading
+        watch.draft.finish()
     }
 }
 
@@ -65,7 +66,7 @@ impl Meter {
 #[derive(Debug, Default)]
 struct Watch {
     scanner: Scanner,
-    reading: Reading,
+    draft: Draft,
     /// How many events were read for a model and an id. Some streams never name them.
     tries: u8,
     /// The bytes behind the last `"service_tier"` key that was read.
@@ -75,21 +76,21 @@ struct Watch {
 impl Watch {
     fn event(&mut self, event: &Event) {
         if event.is_opaque() {
-            self.reading.flaw = Some("an event was too large to be read");
+            self.draft.reading.flaw = Some("an event was too large to be read");
             return;
         }
         let Some(data) = event.data() else { return };
         if data.starts_with(b"[DONE]") {
-            self.reading.terminal = true;
+            self.draft.reading.terminal = true;
             return;
         }
         if event.raw.starts_with(b"event") && event.name().is_some_and(is_last) {
-            self.reading.terminal = true;
+            self.draft.reading.terminal = true;
         }
         if self.wants(&data) {
             self.scanner.restart();
             self.scanner.feed(&data);
-            self.reading.absorb(&self.scanner);
+            self.draft.absorb(&self.scanner);
         }
     }
 
@@ -102,7 +103,8 @@ impl Watch {
     }
 
     fn lacks_a_name(&mut self) -> bool {
-        let lacks = self.reading.served_model.is_none() || self.reading.upstream_id.is_none();
+        let Reading { served_model, upstream_id, .. } = &self.draft.reading;
+        let lacks = served_model.is_none() || upstream_id.is_none();
         let tries = lacks && self.tries < MOST_TRIES;
         self.tries += u8::from(tries);
         tries

@@ -1,5 +1,7 @@
 //! What the meter found in a reply, gathered document by document.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -30,52 +32,69 @@ pub struct Reading {
     pub flaw: Option<&'static str>,
 }
 
-impl Reading {
+/// A reading while it is being made.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) reading: Reading,
+    /// The usage object that was weighed last.
+    raw: Vec<u8>,
+}
+
+impl Draft {
     /// Adds what one document of the reply says: the first id and model, the last tier, the last usage.
     pub(super) fn absorb(&mut self, document: &Scanner) {
-        if self.upstream_id.is_none() {
-            self.upstream_id = document.find(Field::Id).and_then(name);
+        let reading = &mut self.reading;
+        if reading.upstream_id.is_none() {
+            reading.upstream_id = document.find(Field::Id).and_then(name);
         }
-        if self.served_model.is_none() {
-            self.served_model = document.find(Field::Model).and_then(name);
+        if reading.served_model.is_none() {
+            reading.served_model = document.find(Field::Model).and_then(name);
         }
         if let Some(tier) = document.find(Field::Tier).and_then(name) {
-            self.tier = Some(tier);
+            reading.tier = Some(tier);
         }
+        if reading.error.is_none() {
+            reading.error = error(document);
+        }
+        reading.terminal |= plain(document.top(Field::Kind)).is_some_and(is_last);
         match document.find(Field::Usage) {
             Some(Found::Raw(raw)) => self.weigh(raw),
-            Some(Found::TooLong) => self.refuse(Nonsense::TooLong),
+            Some(Found::TooLong) => self.refuse(Nonsense::TooLong, b""),
             None => {}
         }
-        let kind = document.top(Field::Kind).and_then(name);
-        if self.error.is_none() {
-            self.error = error(document, kind.as_deref());
-        }
-        self.terminal |= kind.is_some_and(|kind| is_last(&kind));
     }
 
     /// The last usage that counts something wins; usage is never summed.
     fn weigh(&mut self, raw: &[u8]) {
         let usage = match usage::read(raw) {
             Ok(usage) => usage,
-            Err(nonsense) => {
-                self.raw_usage = serde_json::from_slice(raw).ok();
-                return self.refuse(nonsense);
-            }
+            Err(nonsense) => return self.refuse(nonsense, raw),
         };
-        if usage == Usage::default() || !counts(&usage) && self.usage.as_ref().is_some_and(counts) {
+        if usage == Usage::default() || !counts(&usage) && self.reading.usage.as_ref().is_some_and(counts) {
             return;
         }
-        self.usage = Some(usage);
-        self.basis = Basis::Reported;
-        self.raw_usage = serde_json::from_slice(raw).ok();
+        self.reading.usage = Some(usage);
+        self.keep(raw);
     }
 
     /// The upstream's last word makes no sense, so what it said before is no longer its bill.
-    fn refuse(&mut self, nonsense: Nonsense) {
-        self.usage = None;
-        self.basis = Basis::None;
-        self.flaw = Some(nonsense.text());
+    fn refuse(&mut self, nonsense: Nonsense, raw: &[u8]) {
+        self.reading.usage = None;
+        self.reading.flaw = Some(nonsense.text());
+        self.keep(raw);
+    }
+
+    fn keep(&mut self, raw: &[u8]) {
+        self.raw.clear();
+        self.raw.extend_from_slice(raw);
+    }
+
+    pub(super) fn finish(mut self) -> Reading {
+        if self.reading.usage.is_some() {
+            self.reading.basis = Basis::Reported;
+        }
+        self.reading.raw_usage = serde_json::from_slice(&self.raw).ok();
+        self.reading
     }
 }
 
@@ -91,20 +110,30 @@ fn counts(usage: &Usage) -> bool {
 /// A string that is not empty, cut at 128 bytes.
 fn name(found: Found<'_>) -> Option<Box<str>> {
     let Found::Raw(raw) = found else { return None };
-    let text: String = serde_json::from_slice(raw).ok()?;
+    let text: Cow<'_, str> = match plain(Some(found)) {
+        Some(text) => text.into(),
+        None => serde_json::from_slice::<String>(raw).ok()?.into(),
+    };
     let end = (0..=text.len().min(LONGEST_NAME)).rev().find(|&end| text.is_char_boundary(end))?;
     (!text.is_empty()).then(|| text[..end].into())
 }
 
+/// The content of a string that has no escape in it.
+fn plain(found: Option<Found<'_>>) -> Option<&str> {
+    let Some(Found::Raw(raw)) = found else { return None };
+    let text = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    std::str::from_utf8(text).ok().filter(|text| !text.contains('\\'))
+}
+
 /// The label of the error that a document reports, in any of the forms that servers have for it.
-fn error(document: &Scanner, kind: Option<&str>) -> Option<Box<str>> {
+fn error(document: &Scanner) -> Option<Box<str>> {
     match document.find(Field::Error) {
         Some(Found::Raw(raw)) if !FALSY.contains(&raw) => return Some(error_label(raw)),
         Some(Found::TooLong) => return Some(UNNAMED.into()),
         _ => {}
     }
-    let object = document.top(Field::Object).and_then(name);
-    if kind != Some(UNNAMED) && object.as_deref() != Some(UNNAMED) {
+    let says_so = |field| plain(document.top(field)) == Some(UNNAMED);
+    if !says_so(Field::Kind) && !says_so(Field::Object) {
         return None;
     }
     let labels = [document.top(Field::Code), document.top(Field::Kind)];

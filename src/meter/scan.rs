@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use crate::meter::skim::{next_mark, text_end};
+
 /// Reads a document once and remembers the raw values of the [`Field`]s at its top and inside `response`.
 ///
 /// It is no validator: what is not JSON, or not an object, gives nothing or what stood before the break.
@@ -72,19 +74,22 @@ impl Scanner {
 
     /// Takes the next bytes of the document.
     pub fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+        while let Some(&first) = bytes.first() {
             let used = match self.place {
-                Place::Start => self.open(bytes[0]),
-                Place::Member => self.member(bytes[0]),
+                Place::Start => self.open(first),
+                Place::Member => self.member(first),
                 Place::Key { escaped } => self.read_key(bytes, escaped),
-                Place::Colon => self.colon(bytes[0]),
-                Place::Value => self.begin(bytes[0]),
+                Place::Colon => self.colon(first),
+                Place::Value => self.begin(first),
                 Place::Text { escaped } => self.skim_text(bytes, escaped),
                 Place::Nest => self.skim_nest(bytes),
                 Place::Scalar => self.skim_scalar(bytes),
                 Place::Complete | Place::Broken => bytes.len(),
             };
             bytes = &bytes[used..];
+            if matches!(self.place, Place::Member | Place::Colon | Place::Value) {
+                bytes = bytes.trim_ascii_start();
+            }
         }
     }
 
@@ -200,29 +205,21 @@ impl Scanner {
         1
     }
 
-    fn skim_text(&mut self, bytes: &[u8], mut escaped: bool) -> usize {
-        let mut at = 0;
-        while at < bytes.len() {
-            if escaped {
-                escaped = false;
-                at += 1;
-                continue;
+    fn skim_text(&mut self, bytes: &[u8], escaped: bool) -> usize {
+        let end = match text_end(bytes, escaped) {
+            Ok(end) => end,
+            Err(escaped) => {
+                self.place = Place::Text { escaped };
+                self.keep(bytes);
+                return bytes.len();
             }
-            let Some(mark) = memchr2(b'"', b'\\', &bytes[at..]) else { break };
-            at += mark + 1;
-            if bytes[at - 1] == b'"' {
-                self.keep(&bytes[..at]);
-                self.place = Place::Nest;
-                if self.nest == 0 {
-                    self.end_value();
-                }
-                return at;
-            }
-            escaped = true;
+        };
+        self.keep(&bytes[..end]);
+        self.place = Place::Nest;
+        if self.nest == 0 {
+            self.end_value();
         }
-        self.place = Place::Text { escaped };
-        self.keep(bytes);
-        bytes.len()
+        end
     }
 
     fn skim_nest(&mut self, bytes: &[u8]) -> usize {
@@ -232,11 +229,13 @@ impl Scanner {
             match bytes[at - 1] {
                 b'{' | b'[' => self.nest += 1,
                 b'}' | b']' => self.nest -= 1,
-                _ => {
-                    self.keep(&bytes[..at]);
-                    self.place = Place::Text { escaped: false };
-                    return at;
-                }
+                _ => match text_end(&bytes[at..], false) {
+                    Ok(end) => at += end,
+                    Err(escaped) => {
+                        self.place = Place::Text { escaped };
+                        break;
+                    }
+                },
             }
             if self.nest == 0 {
                 self.keep(&bytes[..at]);
@@ -344,35 +343,11 @@ impl Key {
     }
 }
 
-/// The next quote or bracket.
-fn next_mark(bytes: &[u8]) -> Option<usize> {
-    let near = bytes.len().min(BLOCK);
-    if let Some(at) = bytes[..near].iter().position(|&byte| is_mark(byte)) {
-        return Some(at);
-    }
-    // Whole blocks are judged without a branch per byte, which the compiler turns into vector instructions.
-    let mut at = near;
-    for block in bytes[near..].chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, &byte| any | is_mark(byte)) {
-            break;
-        }
-        at += BLOCK;
-    }
-    bytes[at..].iter().position(|&byte| is_mark(byte)).map(|mark| at + mark)
-}
-
-fn is_mark(byte: u8) -> bool {
-    // The bit that is masked is what tells `{` from `[` and `}` from `]`.
-    byte == b'"' || byte & 0xDF == b'[' || byte & 0xDF == b']'
-}
-
 /// The most bytes of a value that are remembered.
 pub const LONGEST: usize = 64 << 10;
 
 /// The most bytes that are remembered of a document.
 const ROOM: usize = 4 * LONGEST;
-
-const BLOCK: usize = 32;
 
 const FIELDS: [(&[u8], Field); 8] = [
     (b"code", Field::Code),

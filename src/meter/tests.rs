@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::dialect::trim::{Rewriter, Trim};
+use crate::dialect::rewrite::Rewriter;
+use crate::dialect::trim::Trim;
 use crate::units::{Basis, Usage};
 
 /// A recorded reply and what is expected of it.
@@ -186,6 +187,11 @@ fn names_come_from_the_first_chunk_that_has_them() {
     let tgi = Case::named("tgi-last-chunk");
     let reading = tgi.read(&[&tgi.body]);
     assert_eq!((reading.upstream_id.as_deref(), reading.served_model.as_deref()), (None, Some("tgi")));
+    let late = stream(
+        "data: {\"id\":\"\",\"model\":\"\"}\n\ndata: {\"id\":\"a\",\"model\":\"m\"}\n\n\
+         data: {\"id\":\"b\",\"model\":\"n\",\"usage\":{\"prompt_tokens\":1}}\n\n",
+    );
+    assert_eq!((late.upstream_id.as_deref(), late.served_model.as_deref()), (Some("a"), Some("m")));
     let response = Case::named("responses/completed");
     let reading = response.read(&[&response.body]);
     assert_eq!(reading.upstream_id.as_deref(), Some("resp_68a1f0"));

@@ -14,12 +14,16 @@ use crate::units::Usage;
 /// A zero is `Some(0)`, an absent or null count is `None`, and members that nobody knows are passed over.
 /// Subsets are reported as they came, also where they exceed their whole.
 pub fn read(raw: &[u8]) -> Result<Usage, Nonsense> {
-    let shape: &RawValue = serde_json::from_slice(raw).map_err(|_| Nonsense::Broken)?;
-    if !shape.get().starts_with('{') {
-        return Err(Nonsense::Shape);
+    if raw.trim_ascii_start().starts_with(b"{")
+        && let Ok(object) = serde_json::from_slice::<Object<'_>>(raw)
+    {
+        return object.usage();
     }
-    let object: Object<'_> = serde_json::from_str(shape.get()).map_err(|_| Nonsense::Count)?;
-    object.usage()
+    match serde_json::from_slice::<&RawValue>(raw) {
+        Err(_) => Err(Nonsense::Broken),
+        Ok(shape) if shape.get().starts_with('{') => Err(Nonsense::Count),
+        Ok(_) => Err(Nonsense::Shape),
+    }
 }
 
 /// Why a usage object is not believed: the upstream's fault, each of them.

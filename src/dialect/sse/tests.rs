@@ -64,6 +64,13 @@ fn an_event_of_a_cr_only_stream_is_given_at_its_last_byte() {
 }
 
 #[test]
+fn a_lone_cr_further_up_does_not_part_a_crlf() {
+    let events = split(&[b"data: 1\rdata: 2\n\r\ndata: 3\n\n"]);
+    assert_eq!(events[0].raw, "data: 1\rdata: 2\n\r\n");
+    assert_eq!(events[1].raw, "data: 3\n\n");
+}
+
+#[test]
 fn an_event_without_end_is_passed_through_and_the_next_is_read_again() {
     let piece = Bytes::from(vec![b'x'; 1 << 20]);
     let mut splitter = Splitter::new();

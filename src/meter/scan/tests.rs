@@ -96,6 +96,18 @@ fn repeated_members_do_not_make_it_grow() {
 }
 
 #[test]
+fn the_last_of_repeated_members_wins_as_a_whole() {
+    let scanner = scan(&[br#"{"id":1,"response":{"id":2,"model":3},"id":4,"response":{"id":5}}"#]);
+    agrees(&scanner, &json!({"id": 4, "response": {"id": 5}}));
+    agrees(&scan(&[br#"{"response":{"id":2},"response":[{"id":3}]}"#]), &json!({}));
+}
+
+#[test]
+fn a_key_with_an_escape_is_no_wanted_key() {
+    agrees(&scan(&[br#"{"us\"age":1,"i\\d":2,"\"usage":3}"#]), &json!({}));
+}
+
+#[test]
 fn a_restart_forgets_the_last_document() {
     let mut scanner = scan(&[br#"{"response":{"usage":{"a":1},"id":"#]);
     scanner.restart();
