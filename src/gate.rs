@@ -23,6 +23,7 @@ use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::policy::Live;
 use crate::system::roots::machine_roots;
 use crate::upstream::connect::{Connector, ConnectorParts, TrustError};
+use crate::upstream::pool::PoolLimits;
 
 /// A running gate; stops when it is dropped.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl Gate {
         let seed = seed()?;
         let (stopper, stopping) = shutdown();
         let common = Common {
-            setup: Arc::new(setup),
+            limits: setup.limits.clone(),
+            pool: PoolLimits { first_byte: setup.upstream.first_byte_timeout, idle: setup.upstream.idle_timeout },
             live: Live::new(policy),
             ledger: ledger.clone(),
             authority: authority.clone(),
@@ -80,7 +82,7 @@ impl Gate {
             policy: common.live.clone(),
             ready: Arc::new(AtomicBool::new(true)),
         };
-        let thread = launch(proxy, admin, common, surface)?;
+        let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
         Ok(Self { admin: admin_at, authority, ledger, proxy: proxy_at, stopper, thread: Some(thread) })
     }
 
@@ -135,21 +137,28 @@ impl Drop for Gate {
     }
 }
 
+/// How many workers, and what they share.
+struct Crew {
+    workers: usize,
+    common: Common,
+}
+
 /// Starts the workers, then the thread that accepts and shows the books.
 fn launch(
     proxy: StdListener,
     admin: StdListener,
-    common: Common,
+    crew: Crew,
     surface: Surface,
 ) -> Result<thread::JoinHandle<()>, GateError> {
+    let Crew { workers, common } = crew;
     let workers: Vec<Worker> =
-        (0..common.setup.workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
+        (0..workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let (proxy, admin) = {
         let _inside = runtime.enter();
         (TcpListener::from_std(proxy)?, TcpListener::from_std(admin)?)
     };
-    let limit = common.setup.limits.connections;
+    let limit = common.limits.connections;
     let stopping = common.stopping;
     let thread = thread::Builder::new().name("gate".into()).spawn(move || {
         let ready = Arc::clone(&surface.ready);

@@ -9,8 +9,9 @@ use crate::config::address::leads_home;
 use crate::config::amount::{duration, size};
 use crate::config::field::{Field, Fields};
 use crate::config::files::Trust;
-use crate::config::setup::{Limits, UpstreamSetup};
+use crate::config::setup::UpstreamSetup;
 use crate::net::host::{Host, HostPort};
+use crate::net::limits::Limits;
 
 /// Reads `upstream`; also its `ca` as written.
 pub(super) fn upstream(top: &Fields<'_>, own: &[SocketAddr]) -> (UpstreamSetup, Option<String>) {

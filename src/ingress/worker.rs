@@ -15,12 +15,12 @@ use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::ca::authority::Authority;
-use crate::config::setup::Setup;
 use crate::exchange::drain::Drains;
 use crate::exchange::relay::{Relay, RelayParts};
 use crate::ingress::front;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::net::limits::Limits;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::policy::Live;
 use crate::session::house::House;
@@ -38,8 +38,10 @@ pub struct Worker {
 /// What all workers share.
 #[derive(Clone, Debug)]
 pub struct Common {
-    /// Paths, addresses and limits.
-    pub setup: Arc<Setup>,
+    /// Bounds on what clients may do.
+    pub limits: Limits,
+    /// Bounds on what upstreams may do.
+    pub pool: PoolLimits,
     /// The rules in force.
     pub live: Live,
     /// The books.
@@ -97,9 +99,7 @@ impl Worker {
 }
 
 async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, common: Common, load: Arc<AtomicUsize>) {
-    let limits =
-        PoolLimits { first_byte: common.setup.upstream.first_byte_timeout, idle: common.setup.upstream.idle_timeout };
-    let pool = Pool::new(Arc::clone(&common.connector), limits);
+    let pool = Pool::new(Arc::clone(&common.connector), common.pool);
     let (drains, draining) = Drains::new();
     tokio::task::spawn_local(draining);
     tokio::task::spawn_local(sweep(pool.clone()));
@@ -112,12 +112,12 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
             drains: drains.clone(),
             ids: common.ids,
             dice: Cell::new(common.seed),
-            body_bytes: common.setup.limits.body_bytes,
+            body_bytes: common.limits.body_bytes,
         }),
         authority: common.authority,
         connector: common.connector,
         ledger: common.ledger,
-        limits: common.setup.limits.clone(),
+        limits: common.limits.clone(),
         stopping: common.stopping.clone(),
         open: Rc::clone(&open),
     });
@@ -138,7 +138,7 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
     tokio::select! {
         () = idle => {}
         () = common.stopping.reached(Phase::Halting) => {}
-        () = tokio::time::sleep(common.setup.limits.drain_timeout) => {}
+        () = tokio::time::sleep(common.limits.drain_timeout) => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod framing;
 pub mod host;
+pub mod limits;
 pub mod prefixed;
 pub mod secret;
 pub mod shutdown;

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::ca::authority::Authority;
-use crate::config::setup::Limits;
 use crate::exchange::relay::Relay;
 use crate::ledger::Ledger;
+use crate::net::limits::Limits;
 use crate::net::shutdown::Stopping;
 use crate::upstream::connect::Connector;
 

@@ -11,9 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::config::setup::Limits;
 use crate::exchange::answer::Answer;
 use crate::exchange::origin::Origin;
+use crate::net::limits::Limits;
 use crate::net::shutdown::Phase;
 use crate::net::strict::Strict;
 use crate::session::house::House;
