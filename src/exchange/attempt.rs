@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use crate::dialect::coding::{Coding, Decoder};
 use crate::dialect::rewrite::Rewriter;
@@ -17,7 +17,7 @@ use crate::exchange::{cors, headers};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
 use crate::policy::target::Destination;
-use crate::upstream::failure::Failure;
+use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::pool::Pool;
 use crate::upstream::request::Outbound;
 
@@ -71,6 +71,13 @@ impl Attempt {
             Err(failure) => {
                 let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
                 receipt.close(outcome, None, Some(&failure.to_string()));
+                Err(failure)
+            }
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                // Nobody asked for it: what follows would be no HTTP.
+                let cause = "it switched protocols without being asked".into();
+                let failure = Failure::sent(FailureKind::Closed { host: destination.at.to_string(), cause });
+                receipt.close(Outcome::UpstreamError, None, Some(&failure.to_string()));
                 Err(failure)
             }
             Ok(response) => {

@@ -1,6 +1,7 @@
 //! The entry of one attempt while it is under way; booked exactly once, whatever happens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -60,6 +61,7 @@ impl Booking {
             policy: Arc::clone(&self.policy),
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
+            uploaded: None,
         })))
     }
 
@@ -117,6 +119,8 @@ struct Open {
     policy: Arc<Policy>,
     own_price: Option<Price>,
     base_model: Option<Arc<str>>,
+    /// Bytes of a request body that is passed on as it comes.
+    uploaded: Option<Arc<AtomicU64>>,
 }
 
 impl Receipt {
@@ -128,10 +132,10 @@ impl Receipt {
         }
     }
 
-    /// More of the request body was passed on.
-    pub fn sent(&mut self, bytes: u64) {
+    /// The request body is passed on as it comes; `count` tells how much has gone at the end.
+    pub fn uploading(&mut self, count: Arc<AtomicU64>) {
         if let Some(open) = &mut self.0 {
-            open.entry.bytes_up = bytes;
+            open.uploaded = Some(count);
         }
     }
 
@@ -155,7 +159,10 @@ impl Receipt {
     /// Books the attempt.
     pub fn close(&mut self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
         let Some(open) = self.0.take() else { return };
-        let Open { mut entry, begun, ledger, policy, own_price, base_model } = *open;
+        let Open { mut entry, begun, ledger, policy, own_price, base_model, uploaded } = *open;
+        if let Some(uploaded) = uploaded {
+            entry.bytes_up = uploaded.load(Ordering::Relaxed);
+        }
         entry.duration_ms = millis(begun);
         entry.outcome = outcome;
         entry.error = error.map(Into::into);

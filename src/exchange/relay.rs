@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
@@ -302,7 +302,7 @@ impl Exchange<'_> {
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
         let mut receipt = booking.attempt(1, target);
-        receipt.sent(count.load(Ordering::Relaxed));
+        receipt.uploading(count);
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),

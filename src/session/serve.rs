@@ -49,7 +49,7 @@ pub async fn serve_h2(
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEADER_LIST)
+        .max_header_list_size(u32::try_from(house.limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_send_buf_size(SEND_BUFFER);
@@ -84,7 +84,6 @@ async fn relayed(
     Ok(house.relay.handle(request, &origin).await)
 }
 
-const HEADER_LIST: u32 = 16 << 10;
 /// hyper refuses to work with less.
 const MIN_BUFFER: usize = 8192;
 /// What a client that does not read makes the gate hold for one stream.
