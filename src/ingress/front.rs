@@ -41,6 +41,7 @@ pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper
     });
     let mut connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
     tokio::select! {
+        biased;
         outcome = connection.as_mut() => outcome,
         () = house.stopping.reached(Phase::Draining) => {
             connection.as_mut().graceful_shutdown();

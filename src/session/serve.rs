@@ -29,6 +29,7 @@ pub async fn serve_h1(
     let service = service_fn(|request| relayed(request, Rc::clone(&origin), Rc::clone(house)));
     let mut connection = pin!(h1(&house.limits).serve_connection(io, service));
     tokio::select! {
+        biased;
         outcome = connection.as_mut() => outcome,
         () = house.stopping.reached(Phase::Draining) => {
             connection.as_mut().graceful_shutdown();
@@ -55,6 +56,7 @@ pub async fn serve_h2(
         .max_send_buf_size(SEND_BUFFER);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
+        biased;
         outcome = connection.as_mut() => outcome,
         () = house.stopping.reached(Phase::Draining) => {
             connection.as_mut().graceful_shutdown();

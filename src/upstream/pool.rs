@@ -88,11 +88,17 @@ impl Pool {
                 None => self.fresh(&key, to).await?,
             };
             let kept = matches!(way, Way::Kept(_) | Way::Shared { kept: true, .. });
+            let shared = matches!(way, Way::Shared { .. });
             let limit = self.0.limits.first_byte;
             let sent = timeout(limit, self.send_over(way, &key, to, request)).await;
             match sent {
                 Ok(Ok(response)) => return Ok(response),
-                Ok(Err(Unanswered { request: Some(again), .. })) if kept => request = again,
+                Ok(Err(Unanswered { request: Some(again), .. })) if kept => {
+                    if shared {
+                        self.forget_shared(&key);
+                    }
+                    request = again;
+                }
                 Ok(Err(unanswered)) => return Err(unanswered.into_failure(&to.at)),
                 Err(_) => {
                     let host = to.at.to_string();
@@ -122,6 +128,13 @@ impl Pool {
             }
         }
         shelves.retain(|_, shelf| !shelf.idle.is_empty() || shelf.shared.is_some());
+    }
+
+    /// A connection that the upstream is leaving still lives for its open streams, but takes no new ones.
+    fn forget_shared(&self, key: &Key) {
+        if let Some(shelf) = self.0.shelves.borrow_mut().get_mut(key) {
+            shelf.shared = None;
+        }
     }
 
     async fn kept(&self, key: &Key) -> Option<Way> {
