@@ -192,9 +192,9 @@ async fn embeddings_are_the_same_numbers_in_both_encodings() {
         |format| json!({"model": "text-embedding-3-small", "input": ["one two", "three"], "encoding_format": format});
     let plain = call(&upstream, PLAIN, ask("/v1/embeddings", "", &document("float"))).await.json();
     let coded = call(&upstream, PLAIN, ask("/v1/embeddings", "", &document("base64"))).await.json();
-    // -0.5 + (2 * 31) / 64 is 0.46875: 00 00 f0 3e, little-endian.
-    assert_eq!(plain["data"][0]["embedding"][0], 0.46875);
-    assert!(coded["data"][0]["embedding"].as_str().unwrap().starts_with("AADwP"));
+    // -0.5 + (4 * 31 - 64) / 64 is 0.4375: 00 00 e0 3e, little-endian.
+    assert_eq!(plain["data"][0]["embedding"][0], 0.4375);
+    assert!(coded["data"][0]["embedding"].as_str().unwrap().starts_with("AADgP"));
     assert_eq!(coded["data"][0]["embedding"].as_str().unwrap().len(), 44);
     assert_eq!((&coded["usage"]["prompt_tokens"], upstream.bill()[1].input), (&json!(3), 3));
 }

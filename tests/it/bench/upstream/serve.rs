@@ -49,7 +49,8 @@ pub async fn answer(
     if fault.cut_head {
         return Err(Broken);
     }
-    let number = house.books.number_reply();
+    // A preflight takes no number, so that replies bear the same ids whether or not somebody else answers preflights.
+    let number = if seen.method == Method::OPTIONS { 0 } else { house.books.number_reply() };
     let script = house.script(&seen, &fault, number);
     Ok(house.dress(&seen, script, (fault, number), link))
 }
