@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::gate::Gate;
 use super::upstream::books::{Billed, Seen};
@@ -18,24 +18,9 @@ pub struct Price {
 /// One line, as both sides must have it: id, model, input, cached, output, reasoning, pico-dollars.
 type Line = (String, String, u64, u64, u64, u64, u64);
 
-/// What a model costs by the price files and custom models of the tests.
+/// What a model costs by the published prices, or by its line in the configuration of the tests.
 pub fn price(served: &str) -> Option<Price> {
     PRICES.iter().find(|(name, _)| *name == served).map(|(_, price)| *price)
-}
-
-/// The published models among them, in the shape of a public price map: dollars per token.
-pub fn price_map() -> Value {
-    let published = PRICES.iter().filter(|(name, _)| !name.contains('/'));
-    let dollars = |pico: u64| -> Value { serde_json::from_str(&format!("{pico}e-12")).unwrap() };
-    let entry = |price: &Price| {
-        json!({
-            "litellm_provider": "openai",
-            "input_cost_per_token": dollars(price.input),
-            "cache_read_input_token_cost": dollars(price.cached),
-            "output_cost_per_token": dollars(price.output),
-        })
-    };
-    Value::Object(published.map(|(name, price)| ((*name).to_owned(), entry(price))).collect::<Map<_, _>>())
 }
 
 /// Holds `/entries` and `/stats` against the bill, once all of it has been booked.
@@ -63,6 +48,14 @@ pub fn assert_equal(gate: &Gate, bill: &[Billed]) {
     }
     assert_eq!(pico(&totals["costUsd"]), sum(|line| line.6), "costUsd of {totals}");
     assert_eq!(totals["byBasis"]["reported"], charged.len(), "every count was reported: {totals}");
+}
+
+/// Every call that a client read to its end is booked as such.
+pub fn assert_all_ok(gate: &Gate) {
+    let document = gate.ask("/entries?limit=1000");
+    let served = document["entries"].as_array().unwrap().iter().filter(|entry| entry["basis"] != "none");
+    let others: Vec<_> = served.filter(|entry| entry["outcome"] != "ok").collect();
+    assert!(others.is_empty(), "{} calls were read to their end, and yet: {:#}", others.len(), others[0]);
 }
 
 /// Every key went to the host that it belongs to, and to no other.

@@ -51,7 +51,7 @@ printf '{"model":"gpt-4o","messages":[{"role":"user","content":"%s"}]}' "$(yes c
 report 'chat of a megabyte' chat/completions "${post[@]}" "@$work/large.json"
 report 'chunked upload' chat/completions --header 'transfer-encoding: chunked' "${post[@]}" "$(json gpt-4o)"
 report 'response as a stream' responses "${post[@]}" '{"model":"gpt-4o","input":"one two","stream":true}'
-report 'models' models
+report 'one model' models/gpt-4o
 report 'unknown path' nothing/here "${post[@]}" '{}'
 report 'no such model' chat/completions "${post[@]}" "$(json no-such-model)"
 report 'page of the network in front' chat/completions --header 'x-standin-fault: html-error' "${post[@]}" "$(json gpt-4o)"

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use super::books;
 use super::upstream::Upstream;
 
 /// A running gate; dropping it ends it.
@@ -33,7 +32,6 @@ impl Gate {
         std::fs::create_dir_all(folder.join("config")).unwrap();
         let config = folder.join("config/tollgate.json5");
         std::fs::write(folder.join("config/standin.pem"), upstream.ca_pem()).unwrap();
-        std::fs::write(folder.join("config/prices.json"), books::price_map().to_string()).unwrap();
         std::fs::write(&config, configuration(upstream, &folder).to_string()).unwrap();
         let errors = std::fs::File::create(folder.join("gate.log")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
@@ -123,7 +121,6 @@ fn configuration(upstream: &Upstream, folder: &Path) -> Value {
         "duplicates": [
             {"name": "mirror", "url": "https://mirror.example.com", "apiKey": "sk-mirror", "models": ["gpt-4.1*"]},
         ],
-        "pricing": {"files": [config.join("prices.json")]},
         "ledger": {"path": null},
         "upstream": {
             "ca": config.join("standin.pem"),
