@@ -42,9 +42,11 @@ pub async fn answer(
         link.leave();
     }
     let seen = receive(&link, request, fault.early_answer).await;
+    // Whoever waits to see the request may release it at once.
+    let mut stalled = house.books.sluice.stall();
     house.books.see(seen.clone());
     if fault.stall {
-        house.books.sluice.stall().await;
+        stalled.changed().await.unwrap();
     }
     if fault.cut_head {
         return Err(Broken);
