@@ -122,7 +122,9 @@ impl Upstream {
         self.books.push_fault(Fault::parse(fault).unwrap());
     }
 
-    /// From now on every piece of a reply body waits for [`Self::release`].
+    /// From now on every piece of a reply body waits for [`Self::release`], and so does the place where it breaks.
+    ///
+    /// A reset can overtake what was sent before it; a test that counts what arrived releases the break afterwards.
     pub fn hold(&self) {
         self.books.sluice.hold();
     }

@@ -42,14 +42,17 @@ pub async fn answer(
         link.leave();
     }
     let seen = receive(&link, request, fault.early_answer).await;
+    // Whoever waits to see the request may release it at once.
+    let mut stalled = house.books.sluice.stall();
     house.books.see(seen.clone());
     if fault.stall {
-        house.books.sluice.stall().await;
+        stalled.changed().await.unwrap();
     }
     if fault.cut_head {
         return Err(Broken);
     }
-    let number = house.books.number_reply();
+    // A preflight takes no number, so that replies bear the same ids whether or not somebody else answers preflights.
+    let number = if seen.method == Method::OPTIONS { 0 } else { house.books.number_reply() };
     let script = house.script(&seen, &fault, number);
     Ok(house.dress(&seen, script, (fault, number), link))
 }
