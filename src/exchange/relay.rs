@@ -266,6 +266,7 @@ impl Exchange<'_> {
             let attempt = Attempt {
                 pool: self.relay.pool.clone(),
                 destination: target.destination.clone(),
+                secret: target.credential.secret().cloned(),
                 receipt: booking.attempt(number, target),
                 passed: Passed {
                     swapped: target.credential != Credential::Clients,
@@ -301,11 +302,16 @@ impl Exchange<'_> {
         let body = Outbound::Stream { body, count: Arc::clone(&count) };
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
+        if target.credential.secret().is_some() {
+            // An error reply is looked through for the key.
+            headers::narrow_codings(request.headers_mut(), false);
+        }
         let mut receipt = booking.attempt(1, target);
         receipt.sent(count.load(Ordering::Relaxed));
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),
+            secret: target.credential.secret().cloned(),
             receipt,
             passed: Passed {
                 swapped: target.credential != Credential::Clients,
@@ -320,16 +326,23 @@ impl Exchange<'_> {
     /// Model lists: the upstream's own with the custom models added.
     async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
         let cards = models::cards(&booking.policy.routing);
+        let from_page = head.headers.contains_key(ORIGIN);
+        let own = |mut answer: Response<Answer>| {
+            if from_page {
+                cors::open(answer.headers_mut());
+            }
+            Ok(answer)
+        };
         if let Endpoint::Model(id) = &booking.endpoint
             && let Some(card) = cards.iter().find(|card| *card.id == **id)
         {
-            return Ok(models::one(card));
+            return own(models::one(card));
         }
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
         if let Err(fault) = self.spend(booking, target, &head.headers) {
-            return if merged { Ok(models::list(&cards)) } else { Err(fault) };
+            return if merged { own(models::list(&cards)) } else { Err(fault) };
         }
         let mut request = outbound(head, target.path.clone(), Outbound::empty());
         headers::toward_upstream(request.headers_mut(), &target.credential);
@@ -337,17 +350,14 @@ impl Exchange<'_> {
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),
+            secret: target.credential.secret().cloned(),
             receipt: booking.attempt(1, target),
-            passed: Passed {
-                swapped: target.credential != Credential::Clients,
-                from_page: head.headers.contains_key(ORIGIN),
-                ..Passed::default()
-            },
+            passed: Passed { swapped: target.credential != Credential::Clients, from_page, ..Passed::default() },
             drains: None,
         };
         match attempt.run(request).await {
-            Ok(response) if merged => Ok(models::merged(response, &cards).await),
-            Err(_) if merged => Ok(models::list(&cards)),
+            Ok(response) if merged => own(models::merged(response, &cards).await),
+            Err(_) if merged => own(models::list(&cards)),
             Ok(response) => Ok(response),
             Err(failure) => Err(Fault::upstream(&failure)),
         }
