@@ -15,7 +15,9 @@ use crate::policy::routing::{DuplicateKind, Routing};
 pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
     let customs = routing.customs.keys().map(|name| (&**name, "custom"));
     let deployments = routing.duplicates.iter().filter_map(|duplicate| match &duplicate.kind {
-        DuplicateKind::Azure { deployments, .. } => Some(deployments.keys()),
+        DuplicateKind::Azure { deployments, .. } => {
+            Some(deployments.keys().filter(|name| duplicate.serves(Some(name))))
+        }
         DuplicateKind::Exact => None,
     });
     let mut cards: Vec<ModelCard<'_>> = customs
