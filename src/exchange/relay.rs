@@ -224,7 +224,7 @@ impl Exchange<'_> {
         booking: &mut Booking,
     ) -> Result<Call, Fault> {
         let limit = self.relay.body_bytes;
-        let bytes = inbound::collect(body, limit).await.map_err(InboundError::into_fault)?;
+        let bytes = inbound::collect(body, &head.headers, limit).await.map_err(InboundError::into_fault)?;
         booking.bytes_up = bytes.len() as u64;
         let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let call = Call::read(dialect, bytes, text(CONTENT_TYPE), text(CONTENT_ENCODING), limit)
@@ -297,7 +297,10 @@ impl Exchange<'_> {
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        self.spend(booking, target, &head.headers)?;
+        if let Err(fault) = self.spend(booking, target, &head.headers) {
+            inbound::discard(body, &head.headers).await;
+            return Err(fault);
+        }
         let count = Arc::new(AtomicU64::new(0));
         let body = Outbound::Stream { body, count: Arc::clone(&count) };
         let mut request = outbound(head, target.path.clone(), body);
