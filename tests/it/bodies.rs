@@ -109,6 +109,7 @@ async fn a_body_over_the_limit_is_refused_so_that_the_client_can_read_why() {
         let mut stream = handshake(stream, "api.openai.com", &gate.root_pem(), "http/1.1").await.unwrap();
         let request = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\n{head}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await.expect("the gate takes the body that it refuses");
+        stream.flush().await.unwrap();
         let text = head_and_some(&mut stream).await;
         told_too_large(text.split("\r\n\r\n").nth(1).unwrap(), text[9..12].parse().unwrap());
     }
@@ -158,15 +159,31 @@ async fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
             body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let mut told = [0; 25];
         stream.read_exact(&mut told).await.unwrap();
         assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream.write_all(body.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let answer = head_and_some(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert_eq!(upstream.seen()[0].body, body.as_bytes());
         assert!(!upstream.seen()[0].headers.contains_key("expect"));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_need_not_send_what_will_be_refused() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, "limits: { bodyBytes: 2048 }");
+    let stream = connect(gate.proxy(), "api.openai.com:443").await.unwrap();
+    let mut stream = handshake(stream, "api.openai.com", &gate.root_pem(), "http/1.1").await.unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\nexpect: 100-continue\r\n\
+                content-length: 5000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let answer = head_and_some(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 async fn post(gate: &TestGate, body: Bytes, coding: Option<Coding>) -> Answered {

@@ -282,10 +282,10 @@ fn measure(headers: &mut HeaderMap, script: &mut Script, coding: Option<Coding>,
     if script.status == StatusCode::NO_CONTENT {
         return;
     }
-    for piece in &mut script.pieces {
-        if let Some(coding) = coding {
-            piece.bytes = coding.encode(&piece.bytes);
-        }
+    if let Some(coding) = coding {
+        let whole: Vec<u8> = script.pieces.iter().flat_map(|piece| piece.bytes.clone()).collect();
+        script.pieces.truncate(1);
+        script.pieces[0].bytes = coding.encode(&whole);
     }
     let length: usize = script.pieces.iter().map(|piece| piece.bytes.len()).sum();
     let length = if fault.short_body { length + 10 } else { length };
