@@ -89,7 +89,8 @@ impl Attempt {
                 let drains = drains.filter(|_| head.status.is_success());
                 let body = Metered::new(reply, watch, receipt, drains);
                 if let Some(secret) = secret.filter(|_| scrub::applies(head.status)) {
-                    return Ok(scrub::reply(head, body, &secret).await);
+                    // Boxed because it is rare, and would make every exchange larger.
+                    return Ok(Box::pin(scrub::reply(head, body, &secret)).await);
                 }
                 Ok(Response::from_parts(head, Answer::Metered(Box::new(body))))
             }

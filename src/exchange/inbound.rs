@@ -21,7 +21,7 @@ use crate::exchange::fault::Fault;
 pub async fn collect(mut body: Incoming, headers: &HeaderMap, limit: usize) -> Result<Bytes, InboundError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
-        discard(body, headers).await;
+        Box::pin(discard(body, headers)).await;
         return Err(InboundError::TooLarge(limit));
     }
     let mut first: Option<Bytes> = None;
@@ -43,7 +43,7 @@ pub async fn collect(mut body: Incoming, headers: &HeaderMap, limit: usize) -> R
         }
         if rest.len().max(first.as_ref().map_or(0, Bytes::len)) > limit {
             // The client sends already, whatever it once waited for.
-            discard(body, &HeaderMap::new()).await;
+            Box::pin(discard(body, &HeaderMap::new())).await;
             return Err(InboundError::TooLarge(limit));
         }
     }

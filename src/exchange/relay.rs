@@ -298,7 +298,7 @@ impl Exchange<'_> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         if let Err(fault) = self.spend(booking, target, &head.headers) {
-            inbound::discard(body, &head.headers).await;
+            Box::pin(inbound::discard(body, &head.headers)).await;
             return Err(fault);
         }
         let count = Arc::new(AtomicU64::new(0));
