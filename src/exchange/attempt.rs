@@ -13,9 +13,10 @@ use crate::exchange::answer::Answer;
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::metered::{Metered, Watch};
 use crate::exchange::receipt::Receipt;
-use crate::exchange::{cors, headers};
+use crate::exchange::{cors, headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
+use crate::net::secret::Secret;
 use crate::policy::target::Destination;
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::pool::Pool;
@@ -28,6 +29,8 @@ pub struct Attempt {
     pub pool: Pool,
     /// Where it goes.
     pub destination: Destination,
+    /// The configured key that goes there; no error reply may show it.
+    pub secret: Option<Secret>,
     /// Its line in the books.
     pub receipt: Receipt,
     /// How the reply is passed on.
@@ -66,7 +69,7 @@ impl Attempt {
     }
 
     async fn settled(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
-        let Self { pool, destination, mut receipt, passed, drains } = self;
+        let Self { pool, destination, secret, mut receipt, passed, drains } = self;
         match pool.send(&destination, request).await {
             Err(failure) => {
                 let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
@@ -93,6 +96,10 @@ impl Attempt {
                 }
                 let drains = drains.filter(|_| head.status.is_success());
                 let body = Metered::new(reply, watch, receipt, drains);
+                if let Some(secret) = secret.filter(|_| scrub::applies(head.status)) {
+                    // Boxed because it is rare, and would make every exchange larger.
+                    return Ok(Box::pin(scrub::reply(head, body, &secret)).await);
+                }
                 Ok(Response::from_parts(head, Answer::Metered(Box::new(body))))
             }
         }

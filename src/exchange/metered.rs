@@ -47,6 +47,15 @@ impl Metered {
         }
         Self { parts: Some(parts), drains }
     }
+
+    /// Puts back bytes that were read ahead: they are the next that the client gets.
+    pub fn unread(&mut self, bytes: Bytes) {
+        if let Some(parts) = &mut self.parts
+            && !bytes.is_empty()
+        {
+            parts.ready.push_front(bytes);
+        }
+    }
 }
 
 /// What watches a reply.

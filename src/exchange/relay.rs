@@ -224,7 +224,7 @@ impl Exchange<'_> {
         booking: &mut Booking,
     ) -> Result<Call, Fault> {
         let limit = self.relay.body_bytes;
-        let bytes = inbound::collect(body, limit).await.map_err(InboundError::into_fault)?;
+        let bytes = inbound::collect(body, &head.headers, limit).await.map_err(InboundError::into_fault)?;
         booking.bytes_up = bytes.len() as u64;
         let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let call = Call::read(dialect, bytes, text(CONTENT_TYPE), text(CONTENT_ENCODING), limit)
@@ -266,6 +266,7 @@ impl Exchange<'_> {
             let attempt = Attempt {
                 pool: self.relay.pool.clone(),
                 destination: target.destination.clone(),
+                secret: target.credential.secret().cloned(),
                 receipt: booking.attempt(number, target),
                 passed: Passed {
                     swapped: target.credential != Credential::Clients,
@@ -296,16 +297,24 @@ impl Exchange<'_> {
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        self.spend(booking, target, &head.headers)?;
+        if let Err(fault) = self.spend(booking, target, &head.headers) {
+            Box::pin(inbound::discard(body, &head.headers)).await;
+            return Err(fault);
+        }
         let count = Arc::new(AtomicU64::new(0));
         let body = Outbound::Stream { body, count: Arc::clone(&count) };
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
+        if target.credential.secret().is_some() {
+            // An error reply is looked through for the key.
+            headers::narrow_codings(request.headers_mut(), false);
+        }
         let mut receipt = booking.attempt(1, target);
         receipt.uploading(count);
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),
+            secret: target.credential.secret().cloned(),
             receipt,
             passed: Passed {
                 swapped: target.credential != Credential::Clients,
@@ -320,16 +329,23 @@ impl Exchange<'_> {
     /// Model lists: the upstream's own with the custom models added.
     async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
         let cards = models::cards(&booking.policy.routing);
+        let from_page = head.headers.contains_key(ORIGIN);
+        let own = |mut answer: Response<Answer>| {
+            if from_page {
+                cors::open(answer.headers_mut());
+            }
+            Ok(answer)
+        };
         if let Endpoint::Model(id) = &booking.endpoint
             && let Some(card) = cards.iter().find(|card| *card.id == **id)
         {
-            return Ok(models::one(card));
+            return own(models::one(card));
         }
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
         if let Err(fault) = self.spend(booking, target, &head.headers) {
-            return if merged { Ok(models::list(&cards)) } else { Err(fault) };
+            return if merged { own(models::list(&cards)) } else { Err(fault) };
         }
         let mut request = outbound(head, target.path.clone(), Outbound::empty());
         headers::toward_upstream(request.headers_mut(), &target.credential);
@@ -337,17 +353,14 @@ impl Exchange<'_> {
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),
+            secret: target.credential.secret().cloned(),
             receipt: booking.attempt(1, target),
-            passed: Passed {
-                swapped: target.credential != Credential::Clients,
-                from_page: head.headers.contains_key(ORIGIN),
-                ..Passed::default()
-            },
+            passed: Passed { swapped: target.credential != Credential::Clients, from_page, ..Passed::default() },
             drains: None,
         };
         match attempt.run(request).await {
-            Ok(response) if merged => Ok(models::merged(response, &cards).await),
-            Err(_) if merged => Ok(models::list(&cards)),
+            Ok(response) if merged => own(models::merged(response, &cards).await),
+            Err(_) if merged => own(models::list(&cards)),
             Ok(response) => Ok(response),
             Err(failure) => Err(Fault::upstream(&failure)),
         }

@@ -26,7 +26,17 @@ impl TestGate {
 
     /// As [`TestGate::start`], with further members of `upstream`.
     pub fn with_upstream(origin: &Upstream, upstream: &str, more: &str) -> Self {
+        Self::beside(TempDir::new().unwrap(), origin, (upstream, more))
+    }
+
+    /// As [`TestGate::start`], with the certificate of another stand-in as the file `other.pem`.
+    pub fn trusting(origin: &Upstream, other: &Upstream, more: &str) -> Self {
         let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("other.pem"), other.ca_pem()).unwrap();
+        Self::beside(folder, origin, ("", more))
+    }
+
+    fn beside(folder: TempDir, origin: &Upstream, (upstream, more): (&str, &str)) -> Self {
         let ca = folder.path().join("standin.pem");
         std::fs::write(&ca, origin.ca_pem()).unwrap();
         let address = origin.address();
