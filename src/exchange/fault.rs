@@ -59,7 +59,7 @@ impl Fault {
         Self::client(
             StatusCode::MISDIRECTED_REQUEST,
             Some("misdirected_request"),
-            format!("this connection was made to `{asked}`; the request or the TLS handshake names another host"),
+            format!("this connection was made to `{asked}`; the request or the TLS handshake names another host or none"),
         )
     }
 

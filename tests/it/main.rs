@@ -4,4 +4,14 @@
 pub mod bench;
 
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod malformed;
+#[cfg(test)]
+mod misdirected;
+#[cfg(test)]
+mod own_address;
+#[cfg(test)]
+mod tunnel;
