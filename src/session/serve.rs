@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::setup::Limits;
 use crate::exchange::answer::Answer;
+use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
 use crate::net::shutdown::Phase;
 use crate::net::strict::Strict;
@@ -81,6 +82,9 @@ async fn relayed(
     origin: Rc<Origin>,
     house: Rc<House>,
 ) -> Result<Response<Answer>, Infallible> {
+    if let Some(fault) = Fault::malformed(&request) {
+        return Ok(fault.answer());
+    }
     Ok(house.relay.handle(request, &origin).await)
 }
 

@@ -4,9 +4,13 @@
 pub mod bench;
 
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod layers;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
