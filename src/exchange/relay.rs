@@ -86,7 +86,9 @@ impl Relay {
     pub async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Response<Answer> {
         let time = Timestamp::now();
         let id = self.0.ids.issue(time);
-        let from_page = request.headers().contains_key(ORIGIN);
+        // A stranger's page at the base URL may not even read why it was refused.
+        let from_page = request.headers().contains_key(ORIGIN)
+            && (origin.ingress != Ingress::BaseUrl || !cors::is_foreign_page(request.headers()));
         let exchange = Exchange { relay: &self.0, origin, id: &id, time, begun: Instant::now() };
         let outcome = guarded(exchange.run(request)).await;
         let (mut response, own) = match outcome {
@@ -98,9 +100,9 @@ impl Relay {
             if let Ok(value) = HeaderValue::from_str(&request_id) {
                 response.headers_mut().insert("x-request-id", value);
             }
-            if from_page {
-                cors::open(response.headers_mut());
-            }
+        }
+        if from_page && matches!(response.body(), Answer::Full(_)) {
+            cors::open(response.headers_mut());
         }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-tollgate-id", value);
@@ -116,7 +118,7 @@ impl Relay {
         let Some(path) = head.uri.path_and_query().cloned() else {
             return Fault::client(StatusCode::BAD_REQUEST, None, "the request names no path").answer();
         };
-        let outbound = outbound(&head, path, Outbound::Stream { body, count: Arc::default() });
+        let outbound = outbound(&head, path, Outbound::stream(body, Arc::default()));
         match self.0.pool.send(&destination, outbound).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
@@ -302,7 +304,7 @@ impl Exchange<'_> {
             return Err(fault);
         }
         let count = Arc::new(AtomicU64::new(0));
-        let body = Outbound::Stream { body, count: Arc::clone(&count) };
+        let body = Outbound::stream(body, Arc::clone(&count));
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
         if target.credential.secret().is_some() {

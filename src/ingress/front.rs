@@ -57,6 +57,9 @@ struct Front {
 
 impl Front {
     async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        if let Some(fault) = Fault::malformed(&request) {
+            return fault.answer();
+        }
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
         }
@@ -157,7 +160,11 @@ impl Front {
 /// The bare stream behind an upgraded connection, with what was read beyond the head.
 fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
     let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
-    Some(Prefixed::new(parts.read_buf, parts.io.into_inner().into_inner()))
+    let (stream, undelivered) = parts.io.into_inner().into_parts();
+    if undelivered.is_empty() {
+        return Some(Prefixed::new(parts.read_buf, stream));
+    }
+    Some(Prefixed::new([parts.read_buf, undelivered.freeze()].concat().into(), stream))
 }
 
 fn is_own_name(host: &Host) -> bool {

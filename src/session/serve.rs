@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::exchange::answer::Answer;
+use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
 use crate::net::limits::Limits;
 use crate::net::shutdown::Phase;
@@ -83,6 +84,9 @@ async fn relayed(
     origin: Rc<Origin>,
     house: Rc<House>,
 ) -> Result<Response<Answer>, Infallible> {
+    if let Some(fault) = Fault::malformed(&request) {
+        return Ok(fault.answer());
+    }
     Ok(house.relay.handle(request, &origin).await)
 }
 

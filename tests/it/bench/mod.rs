@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod raw;
 pub mod upstream;
 
 mod tests;
