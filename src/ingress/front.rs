@@ -37,7 +37,7 @@ pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper
     let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes));
     let service = service_fn(|request| {
         let front = Front { client, house: Rc::clone(&house) };
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        async move { Ok::<_, Infallible>(Box::pin(front.answer(request)).await) }
     });
     let mut connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
     tokio::select! {

@@ -86,7 +86,8 @@ impl Pool {
         loop {
             let way = match self.kept(&key).await {
                 Some(way) => way,
-                None => self.fresh(&key, to).await?,
+                // Rare and large: not a part of every exchange that is kept in memory.
+                None => Box::pin(self.fresh(&key, to)).await?,
             };
             let kept = matches!(way, Way::Kept(_) | Way::Shared { kept: true, .. });
             let shared = matches!(way, Way::Shared { .. });
