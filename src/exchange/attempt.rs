@@ -63,9 +63,9 @@ impl Attempt {
     /// No answer came; the attempt is booked.
     pub async fn run(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
         let drains = self.drains.clone();
-        let work = self.settled(request);
+        let work = Box::pin(self.settled(request));
         let Some(drains) = drains else { return work.await };
-        Detachable { work: Some(Box::pin(work)), drains }.await
+        Detachable { work: Some(work), drains }.await
     }
 
     async fn settled(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
