@@ -62,7 +62,11 @@ impl Fault {
         }
         if request.uri().path() == strict::TOO_LARGE {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Some(Self::client(status, None, "the request's head is larger than the gate's `limits.headerBytes`"));
+            return Some(Self::client(
+                status,
+                None,
+                "the request's head is larger than the gate's `limits.headerBytes`",
+            ));
         }
         let message = "the gate could not read this request: its HTTP framing is malformed";
         Some(Self::client(StatusCode::BAD_REQUEST, None, message))
@@ -73,7 +77,9 @@ impl Fault {
         Self::client(
             StatusCode::MISDIRECTED_REQUEST,
             Some("misdirected_request"),
-            format!("this connection was made to `{asked}`; the request or the TLS handshake names another host or none"),
+            format!(
+                "this connection was made to `{asked}`; the request or the TLS handshake names another host or none"
+            ),
         )
     }
 

@@ -202,9 +202,7 @@ async fn the_gate_offers_its_certificate_under_a_name_of_its_own() {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, "");
     let mut client = Client::plain(gate.proxy()).await;
-    let mut get = async |path: &str| {
-        client.send(absolute(&format!("http://tollgate.internal{path}"))).await
-    };
+    let mut get = async |path: &str| client.send(absolute(&format!("http://tollgate.internal{path}"))).await;
     let page = get("/").await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains(gate.gate.authority().fingerprint()), "{}", page.text());

@@ -43,7 +43,8 @@ fn imports_run_downwards_only() {
         };
         for path in file.paths() {
             let to = path.split("::").next().unwrap_or_default();
-            let below = |open: &&str| path == **open || path.strip_prefix(**open).is_some_and(|rest| rest.starts_with("::"));
+            let below =
+                |open: &&str| path == **open || path.strip_prefix(*open).is_some_and(|rest| rest.starts_with("::"));
             if to != file.folder && !OPEN_TO_ALL.contains(&to) && !allowed.iter().any(|open| below(&open)) {
                 wrong.push(format!("{}: crate::{path}", file.shown));
             }

@@ -18,4 +18,6 @@ mod misdirected;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod tunnel;

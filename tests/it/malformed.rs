@@ -134,7 +134,9 @@ async fn a_body_that_the_client_cuts_short_is_never_completed_upstream() {
     for alpn in [Alpn::Http1, Alpn::Http2] {
         let upstream = Upstream::start(Options { alpn, ..Options::default() });
         let gate = TestGate::start(&upstream, "");
-        for framing in ["Content-Length: 100\r\n\r\n{\"model\":\"gpt-4o\"}", "Transfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"] {
+        for framing in
+            ["Content-Length: 100\r\n\r\n{\"model\":\"gpt-4o\"}", "Transfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"]
+        {
             let mut client = opened(&gate).await;
             client.send(format!("POST /v1/chat/completions HTTP/1.1\r\n{FIELDS}{framing}")).await;
             client.finish().await;

@@ -92,7 +92,12 @@ async fn one_name_in_several_spellings_is_one_name() {
         Names { host: "api.openai.com:443", ..agreeing },
         Names { host: "API.openai.com.:443", ..agreeing },
         Names { beside: Some("api.openai.com"), ..agreeing },
-        Names { connect: "eu.api.openai.com:443", sni: Some("eu.api.openai.com"), host: "eu.api.openai.com", beside: None },
+        Names {
+            connect: "eu.api.openai.com:443",
+            sni: Some("eu.api.openai.com"),
+            host: "eu.api.openai.com",
+            beside: None,
+        },
     ];
     for alpn in ["http/1.1", "h2"] {
         for names in spellings {
