@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// What each folder (or single file) may use beside itself; `net` and `telemetry` are open to all.
 const DIRECTIONS: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
-    ("cli", &["admin", "ca", "config", "dialect", "gate", "ledger", "policy", "system", "units"]),
-    ("gate", &["admin", "ca", "config", "exchange", "ingress", "ledger", "policy", "system", "upstream"]),
+    ("cli", &["ca", "config", "dialect", "gate", "policy", "system", "units"]),
+    ("gate", &["admin", "ca", "config", "ingress", "ledger", "policy", "system", "upstream"]),
     ("ingress", &["ca", "config::setup", "exchange", "ledger", "policy", "session", "upstream"]),
     ("session", &["ca", "config::setup", "exchange", "ledger", "policy", "upstream"]),
     ("exchange", &["dialect", "ledger", "meter", "policy", "units", "upstream"]),
