@@ -45,7 +45,7 @@ fn imports_run_downwards_only() {
             let to = path.split("::").next().unwrap_or_default();
             let below =
                 |open: &&str| path == **open || path.strip_prefix(*open).is_some_and(|rest| rest.starts_with("::"));
-            if to != file.folder && !OPEN_TO_ALL.contains(&to) && !allowed.iter().any(|open| below(&open)) {
+            if to != file.folder && !OPEN_TO_ALL.contains(&to) && !allowed.iter().any(below) {
                 wrong.push(format!("{}: crate::{path}", file.shown));
             }
         }
@@ -181,7 +181,11 @@ fn source(root: &Path, path: &Path) -> Source {
     let text = fs::read_to_string(path).unwrap();
     let shown = path.strip_prefix(root).unwrap().display().to_string();
     let folder = shown.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+    let tests = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(|at| {
+        let next = text[*at..].lines().nth(1).unwrap_or_default();
+        next.ends_with("mod tests {")
+    });
+    let code = text[..tests.unwrap_or(text.len())].to_owned();
     Source { shown, folder, text, code }
 }
 
