@@ -27,12 +27,12 @@ pub async fn reply(mut head: Head, mut body: Metered, secret: &Secret) -> Respon
             return Response::from_parts(head, Answer::Metered(Box::new(body)));
         }
         match body.frame().await {
-            None => break false,
-            Some(Err(_)) => break true,
+            None => break None,
+            Some(Err(error)) => break Some(error),
             Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
         }
     };
-    if read.is_empty() && !broken {
+    if read.is_empty() && broken.is_none() {
         // Its length may be announced all the same, as in the answer to a HEAD.
         return Response::from_parts(head, Answer::Metered(Box::new(body)));
     }
@@ -45,10 +45,9 @@ pub async fn reply(mut head: Head, mut body: Metered, secret: &Secret) -> Respon
         }
         None => read.freeze(),
     };
-    if broken {
-        head.headers.remove(CONTENT_LENGTH);
-    }
-    Response::from_parts(head, Answer::full(body))
+    let Some(error) = broken else { return Response::from_parts(head, Answer::full(body)) };
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, Answer::cut(body, error))
 }
 
 /// The decoded body without the key; `None` where the key is not in it, or it cannot be read.

@@ -1,5 +1,6 @@
 //! What arrives in the clear: CONNECT, absolute URLs, and requests to the gate's own address.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -149,11 +150,27 @@ impl Front {
     /// Runs what follows a CONNECT; counted, so that a stop waits for it.
     fn spawn(&self, work: impl AsyncFnOnce(Rc<House>) + 'static) {
         let house = Rc::clone(&self.house);
-        house.open.set(house.open.get() + 1);
+        let open = Open::new(&house.open);
         tokio::task::spawn_local(async move {
-            work(Rc::clone(&house)).await;
-            house.open.set(house.open.get() - 1);
+            let _open = open;
+            work(house).await;
         });
+    }
+}
+
+/// Counts what is open, also when its task panics.
+struct Open(Rc<Cell<usize>>);
+
+impl Open {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -106,7 +106,6 @@ async fn a_page_can_read_what_the_gate_itself_answers() {
     upstream.stop();
     for (path, body, key, status) in [
         ("/v1/chat/completions", BODY, false, 401),
-        ("/v1/chat/completions", "{", true, 400),
         ("/v1/chat/completions", BODY, true, 502),
         ("/v1/embeddings", r#"{"model":"custom","input":"a"}"#, true, 400),
     ] {

@@ -134,6 +134,10 @@ async fn a_key_that_the_upstream_shows_in_an_error_does_not_reach_the_client() {
             }
         }
     }
+    // A reply that breaks off while it is looked through breaks off for the client too.
+    mirror.fault_next("echo-key, short-body");
+    let broken = client.post("/v1/chat/completions", CHAT).await;
+    assert!(!broken.whole && !broken.text().contains("sk-mirror-key"), "{}", broken.text());
     // What a client sent itself is its own.
     let gate = TestGate::start(&origin, "");
     let mut client = Client::intercepted(gate.proxy(), "api.openai.com", &gate.root_pem(), "http/1.1").await;

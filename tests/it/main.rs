@@ -32,4 +32,6 @@ mod models;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod tunnel;

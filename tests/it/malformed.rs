@@ -106,27 +106,25 @@ async fn a_body_whose_chunks_are_malformed_is_refused_and_nothing_of_it_is_compl
 #[tokio::test]
 async fn a_sound_request_before_a_malformed_one_is_answered() {
     let (upstream, gate) = started();
+    let text = format!("{}{HEAD}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", call("one"));
     for door in DOORS {
         upstream.clear();
-        let text = format!("{}{HEAD}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", call("one"));
         guard(async {
             match door {
-                Door::Plain => sound_then_refused(Raw::open(gate.proxy()).await).await,
-                Door::Intercepted => sound_then_refused(opened(&gate).await).await,
+                Door::Plain => served_then_refused(Raw::open(gate.proxy()).await, &text).await,
+                Door::Intercepted => served_then_refused(opened(&gate).await, &text).await,
             }
         })
         .await;
         assert_eq!(upstream.seen().len(), 1);
-
-        async fn sound_then_refused<S: AsyncRead + AsyncWrite + Unpin>(mut client: Raw<S>) {
-            let text = format!("{}{HEAD}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", call("one"));
-            client.send(text).await;
-            assert_eq!(client.answer().await.unwrap().status, 200);
-            assert_eq!(client.answer().await.unwrap().status, 400);
-            assert_eq!(client.rest().await, b"");
-        }
-        let _ = text;
     }
+}
+
+async fn served_then_refused<S: AsyncRead + AsyncWrite + Unpin>(mut client: Raw<S>, text: &str) {
+    client.send(text).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    assert_eq!(client.answer().await.unwrap().status, 400);
+    assert_eq!(client.rest().await, b"");
 }
 
 #[tokio::test]

@@ -70,6 +70,30 @@ async fn bytes_that_came_with_the_connect_arrive_once_and_unchanged() {
 }
 
 #[tokio::test]
+async fn a_connect_that_arrives_in_pieces_loses_nothing_of_what_follows() {
+    let (_upstream, gate) = started();
+    let (listener, at) = server().await;
+    let head = format!("CONNECT {at} HTTP/1.1\r\nHost: {at}\r\nX-Fill: {}\r\n\r\n", "x".repeat(20_000));
+    let early: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0] ^ 0x5a).collect();
+    let mut client = Raw::open(gate.proxy()).await;
+    for piece in head.as_bytes()[..head.len() - 2].chunks(3001) {
+        client.send(piece).await;
+        tokio::task::yield_now().await;
+    }
+    let server = async {
+        let (mut served, _) = guard(listener.accept()).await.unwrap();
+        all(&mut served).await
+    };
+    let client = async {
+        client.send([&head.as_bytes()[head.len() - 2..], &early].concat()).await;
+        assert_eq!(client.answer_to("HEAD").await.unwrap().status, 200);
+        client.finish().await;
+    };
+    let (received, ()) = tokio::join!(server, client);
+    assert!(received == early, "{} bytes of {}", received.len(), early.len());
+}
+
+#[tokio::test]
 async fn a_tunnel_to_a_host_that_is_not_intercepted_is_not_opened() {
     let (upstream, gate) = started();
     // Only the host's own certificate is trusted: the gate's would be refused.

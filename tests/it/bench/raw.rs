@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     }
 
     async fn more(&mut self) -> bool {
-        let mut piece = [0; 4096];
+        let mut piece = vec![0; 4096];
         let count = self.stream.read(&mut piece).await.unwrap_or(0);
         self.held.extend_from_slice(&piece[..count]);
         count > 0
@@ -130,5 +130,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
 /// Fails a test that would otherwise hang.
 pub async fn guard<T>(work: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(30), work).await.expect("it hangs")
+    timeout(Duration::from_secs(30), Box::pin(work)).await.expect("it hangs")
 }
