@@ -262,9 +262,10 @@ impl Sluice {
         }
     }
 
-    /// Waits for the next [`Self::open`].
-    pub async fn stall(&self) {
-        self.stalled.subscribe().changed().await.unwrap();
+    /// Waits for the next [`Self::open`] after this call, however late the future is polled.
+    pub fn stall(&self) -> impl Future<Output = ()> + use<> {
+        let mut stalled = self.stalled.subscribe();
+        async move { stalled.changed().await.unwrap() }
     }
 }
 

@@ -42,9 +42,11 @@ pub async fn answer(
         link.leave();
     }
     let seen = receive(&link, request, fault.early_answer).await;
+    // Whoever sees the request may release it at once.
+    let stall = house.books.sluice.stall();
     house.books.see(seen.clone());
     if fault.stall {
-        house.books.sluice.stall().await;
+        stall.await;
     }
     if fault.cut_head {
         return Err(Broken);
