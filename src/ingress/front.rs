@@ -35,7 +35,7 @@ use crate::session::tunnel::tunnel;
 /// # Errors
 /// What hyper says of a broken connection.
 pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper::Result<()> {
-    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes));
+    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| {
         let front = Front { client, house: Rc::clone(&house) };
         async move { Ok::<_, Infallible>(Box::pin(front.answer(request)).await) }

@@ -26,13 +26,19 @@ pub struct Strict<S> {
     checked: BytesMut,
     /// The beginning of a head.
     begun: BytesMut,
+    /// For a head that has begun to be complete.
+    patience: Duration,
+    /// Runs while a head has begun and is not complete.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Strict<S> {
-    /// Checks everything read from `inner`; heads are at most `limit` bytes.
-    pub fn new(inner: S, limit: usize) -> Self {
+    /// Checks everything read from `inner`; heads are at most `limit` bytes, and complete within `patience` of their
+    /// first byte. How long a connection may rest between requests is not decided here.
+    pub fn new(inner: S, limit: usize, patience: Duration) -> Self {
         let (checked, begun) = (BytesMut::new(), BytesMut::new());
-        Self { inner, framing: Framing::new(limit), state: State::Sound, checked, begun }
+        let framing = Framing::new(limit);
+        Self { inner, framing, state: State::Sound, checked, begun, patience, deadline: None }
     }
 
     /// The stream itself, for when HTTP is over, and what was read from it and not delivered.
@@ -72,6 +78,18 @@ impl<S> Strict<S> {
     }
 }
 
+impl<S> Strict<S> {
+    /// Ready when a head that has begun took too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.begun.is_empty() {
+            self.deadline = None;
+            return Poll::Pending;
+        }
+        let patience = self.patience;
+        self.deadline.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -90,7 +108,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 State::Broken(reason) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, *reason))),
                 State::Refused { budget, .. } => return poll_waste(&mut this.inner, cx, budget),
             }
-            ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+            if Pin::new(&mut this.inner).poll_read(cx, buffer)?.is_pending() {
+                ready!(this.poll_late(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
             if buffer.filled().len() == before {
                 return Poll::Ready(Ok(()));
             }
@@ -192,7 +213,7 @@ mod tests {
         let (mut client, server) = duplex(size);
         let text = text.to_owned();
         let write = async move { client.write_all(text.as_bytes()).await };
-        let mut strict = Strict::new(server, 1024);
+        let mut strict = Strict::new(server, 1024, Duration::from_secs(15));
         let mut read = String::new();
         let (_, _) = tokio::join!(write, strict.read_to_string(&mut read));
         read
@@ -215,6 +236,21 @@ mod tests {
         for size in 1..90 {
             assert_eq!(delivered(&text, size).await, text, "{size}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_must_end_in_time_and_a_rest_between_requests_need_not() {
+        let (mut client, server) = duplex(1024);
+        let mut strict = Strict::new(server, 1024, Duration::from_secs(15));
+        client.write_all(GOOD.as_bytes()).await.unwrap();
+        let mut read = vec![0; GOOD.len()];
+        strict.read_exact(&mut read).await.unwrap();
+        // Nothing has begun: an hour may pass.
+        let hour = tokio::time::timeout(Duration::from_secs(3600), strict.read_u8()).await;
+        assert!(hour.is_err());
+        client.write_all(b"GET /").await.unwrap();
+        let error = strict.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
