@@ -30,6 +30,7 @@ use anyhow::Context;
 use crate::certificate::Papers;
 use crate::gate::GateUnderTest;
 use crate::nginx::Nginx;
+use crate::rounds::Programs;
 use crate::standin::StandIn;
 
 fn main() -> anyhow::Result<()> {
@@ -40,8 +41,10 @@ fn main() -> anyhow::Result<()> {
         return standin::serve(folder.as_ref());
     }
     let scale = if words.iter().any(|word| word == "--quick") { Scale::QUICK } else { Scale::FULL };
+    let only = words.iter().find_map(|word| word.strip_prefix("--only=")).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { tokio::time::timeout(LONGEST, measure(scale)).await.context("the run took too long")? })
+    runtime
+        .block_on(async { tokio::time::timeout(LONGEST, measure(scale, only)).await.context("the run took too long")? })
 }
 
 /// How much is done.
@@ -62,7 +65,7 @@ impl Scale {
     const QUICK: Self = Self { rounds: 2, calls: 3000, streams: 120, idle: 200 };
 }
 
-async fn measure(scale: Scale) -> anyhow::Result<()> {
+async fn measure(scale: Scale, only: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let papers = Papers::write(folder.path())?;
     let standin = StandIn::start(folder.path())?;
@@ -72,7 +75,8 @@ async fn measure(scale: Scale) -> anyhow::Result<()> {
     let idle = memory::measure(scale, folder.path(), standin.address).await?;
     let gate = GateUnderTest::start(&folder.path().join("gate"), standin.address, &papers.ca)?;
     let nginx = Nginx::start(folder.path(), standin.address).await?;
-    let figures = rounds::run(scale, &gate, nginx.as_ref(), &papers).await?;
+    let programs = Programs { gate: &gate, nginx: nginx.as_ref(), papers: &papers };
+    let figures = rounds::run(scale, &programs, only).await?;
     let after = gate.process.resident_kb()?;
     let booked = gate.booked().await?;
 

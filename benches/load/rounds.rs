@@ -38,16 +38,26 @@ pub(crate) struct Figures {
     pub(crate) gate_calls: u64,
 }
 
-/// Runs all rounds.
-pub(crate) async fn run(
-    scale: Scale,
-    gate: &GateUnderTest,
-    nginx: Option<&Nginx>,
-    papers: &Papers,
-) -> anyhow::Result<Figures> {
+/// What is measured.
+pub(crate) struct Programs<'a> {
+    /// The gate.
+    pub(crate) gate: &'a GateUnderTest,
+    /// The measure, where it is installed.
+    pub(crate) nginx: Option<&'a Nginx>,
+    /// Whom to trust behind nginx.
+    pub(crate) papers: &'a Papers,
+}
+
+/// Runs all rounds of the cases whose name contains `only`.
+pub(crate) async fn run(scale: Scale, programs: &Programs<'_>, only: &str) -> anyhow::Result<Figures> {
+    let Programs { gate, nginx, papers } = *programs;
     let through_gate = Way::Connect(gate.proxy, trusting(&gate.ca)?);
     let own_tls = trusting(&papers.ca)?;
-    let mut rows: Vec<Row> = CASES.iter().map(|case| Row { case, gate: Vec::new(), nginx: Vec::new() }).collect();
+    let mut rows: Vec<Row> = CASES
+        .iter()
+        .filter(|case| case.name.contains(only))
+        .map(|case| Row { case, gate: Vec::new(), nginx: Vec::new() })
+        .collect();
     let mut gate_calls = 0;
     for _ in 0..scale.rounds {
         for row in &mut rows {
