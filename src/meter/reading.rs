@@ -1,5 +1,7 @@
 //! What the meter found in a reply, gathered document by document.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -56,10 +58,14 @@ impl Reading {
 
     /// The last usage that counts something wins; usage is never summed.
     fn weigh(&mut self, raw: &[u8]) {
-        let usage = match usage::read(raw) {
+        let Ok(raw) = serde_json::from_slice::<Box<RawValue>>(raw) else {
+            self.raw_usage = None;
+            return self.refuse(Nonsense::Broken);
+        };
+        let usage = match usage::read(&raw) {
             Ok(usage) => usage,
             Err(nonsense) => {
-                self.raw_usage = serde_json::from_slice(raw).ok();
+                self.raw_usage = Some(raw);
                 return self.refuse(nonsense);
             }
         };
@@ -68,7 +74,7 @@ impl Reading {
         }
         self.usage = Some(usage);
         self.basis = Basis::Reported;
-        self.raw_usage = serde_json::from_slice(raw).ok();
+        self.raw_usage = Some(raw);
     }
 
     /// The upstream's last word makes no sense, so what it said before is no longer its bill.
@@ -91,7 +97,11 @@ fn counts(usage: &Usage) -> bool {
 /// A string that is not empty, cut at 128 bytes.
 fn name(found: Found<'_>) -> Option<Box<str>> {
     let Found::Raw(raw) = found else { return None };
-    let text: String = serde_json::from_slice(raw).ok()?;
+    // Names have no escapes as a rule, and then nothing need be copied to look at them.
+    let text: Cow<'_, str> = match serde_json::from_slice(raw) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(serde_json::from_slice(raw).ok()?),
+    };
     let end = (0..=text.len().min(LONGEST_NAME)).rev().find(|&end| text.is_char_boundary(end))?;
     (!text.is_empty()).then(|| text[..end].into())
 }

@@ -267,6 +267,9 @@ impl Scanner {
             *self.slot(field) = Slot::TooLong;
             return;
         }
+        if self.kept.capacity() == 0 {
+            self.kept.reserve(ENOUGH);
+        }
         self.kept.extend_from_slice(bytes);
     }
 
@@ -368,6 +371,9 @@ fn is_mark(byte: u8) -> bool {
 
 /// The most bytes of a value that are remembered.
 pub const LONGEST: usize = 64 << 10;
+
+/// What most documents give to remember; less is grown into piece by piece.
+const ENOUGH: usize = 512;
 
 /// The most bytes that are remembered of a document.
 const ROOM: usize = 4 * LONGEST;

@@ -13,8 +13,7 @@ use crate::units::Usage;
 ///
 /// A zero is `Some(0)`, an absent or null count is `None`, and members that nobody knows are passed over.
 /// Subsets are reported as they came, also where they exceed their whole.
-pub fn read(raw: &[u8]) -> Result<Usage, Nonsense> {
-    let shape: &RawValue = serde_json::from_slice(raw).map_err(|_| Nonsense::Broken)?;
+pub fn read(shape: &RawValue) -> Result<Usage, Nonsense> {
     if !shape.get().starts_with('{') {
         return Err(Nonsense::Shape);
     }
@@ -25,7 +24,7 @@ pub fn read(raw: &[u8]) -> Result<Usage, Nonsense> {
 /// Why a usage object is not believed: the upstream's fault, each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Error)]
 pub enum Nonsense {
-    /// No JSON.
+    /// No JSON; said by whoever made the raw value.
     #[error("{}", self.text())]
     Broken,
     /// A member that should be a count is none: negative, a fraction, a string, 2^63 or more, or given twice.

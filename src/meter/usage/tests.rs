@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn read(raw: &[u8]) -> Result<Usage, Nonsense> {
+    super::read(serde_json::from_slice(raw).map_err(|_| Nonsense::Broken)?)
+}
+
 #[test]
 fn every_spelling_is_read() {
     let all = Usage {
