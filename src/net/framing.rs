@@ -311,7 +311,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -325,6 +325,23 @@ pub const HEAD_TOO_LARGE: &str = "head too large";
 const ANY_PORT: u16 = 80;
 
 const MAX_SIZE_DIGITS: u8 = 15;
+
+/// Which bytes a method or field name may hold; looked up, since every byte of every name is asked about.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let signs = b"!#$%&'*+-.^_`|~";
+    let mut byte = 0;
+    while byte < 128_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < signs.len() {
+        table[signs[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
