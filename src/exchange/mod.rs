@@ -13,3 +13,4 @@ pub mod models;
 pub mod origin;
 pub mod receipt;
 pub mod relay;
+pub mod watch;

@@ -268,3 +268,22 @@ proptest! {
         prop_assert_eq!(shape(&long), shape(&short));
     }
 }
+
+#[test]
+fn only_calls_that_may_be_charged_count_as_unpriced() {
+    let unpriced = |endpoint: Endpoint, outcome| {
+        let mut totals = Totals::default();
+        totals.add(&Entry { endpoint, outcome, cost: None, ..entry("m", NOON) });
+        totals.unpriced_requests
+    };
+    let call = || Endpoint::Call(Dialect::Chat);
+    for outcome in [Outcome::ClientClosed, Outcome::Ok, Outcome::Timeout, Outcome::Unknown, Outcome::UpstreamCut] {
+        assert_eq!(unpriced(call(), outcome), 1, "{outcome:?}");
+        for free in [Endpoint::Models, Endpoint::Model("m".into()), Endpoint::Other] {
+            assert_eq!(unpriced(free, outcome), 0, "{outcome:?}");
+        }
+    }
+    for outcome in [Outcome::Refused, Outcome::UpstreamError] {
+        assert_eq!(unpriced(call(), outcome), 0, "{outcome:?}");
+    }
+}
