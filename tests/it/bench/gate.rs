@@ -26,10 +26,14 @@ impl TestGate {
 
     /// As [`TestGate::start`], with further members of `upstream`.
     pub fn with_upstream(origin: &Upstream, upstream: &str, more: &str) -> Self {
+        Self::toward(origin.address(), origin.ca_pem(), upstream, more)
+    }
+
+    /// As [`TestGate::with_upstream`], for any server whose certificate `ca_pem` signed.
+    pub fn toward(address: SocketAddr, ca_pem: &str, upstream: &str, more: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let ca = folder.path().join("standin.pem");
-        std::fs::write(&ca, origin.ca_pem()).unwrap();
-        let address = origin.address();
+        std::fs::write(&ca, ca_pem).unwrap();
         let text = format!(
             r#"{{
               listen: {{ proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }},
@@ -81,13 +85,15 @@ impl TestGate {
         entries
     }
 
-    /// Waits until `count` entries are in the books.
+    /// Waits until `count` entries are in the books, and fails after ten seconds.
     pub async fn wait_for_entries(&self, count: usize) -> Vec<Entry> {
+        let begun = std::time::Instant::now();
         loop {
             let entries = self.entries();
             if entries.len() >= count {
                 return entries;
             }
+            assert!(begun.elapsed().as_secs() < 10, "waited in vain for {count} entries: {entries:#?}");
             // The books are a fact of another thread that tells nobody; ask again when others have run.
             std::thread::yield_now();
             tokio::task::yield_now().await;

@@ -1,7 +1,9 @@
 //! What the tests stand on: the upstream that plays OpenAI, Azure and custom servers, a gate, and a client.
 
+pub mod admin;
 pub mod client;
 pub mod gate;
+pub mod raw;
 pub mod upstream;
 
 mod tests;
