@@ -33,6 +33,8 @@ pub struct Said {
 pub enum Then {
     /// It is closed as TLS wants it.
     Close,
+    /// It stays open, and nothing is read from it any more: the answer came before the request's body.
+    Deaf,
     /// It takes the next request.
     Keep,
     /// It is closed without TLS's goodbye.
@@ -72,13 +74,17 @@ impl Raw {
 
 async fn converse(acceptor: TlsAcceptor, stream: TcpStream, next: impl Fn() -> Said) {
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
-    while hear(&mut stream).await.is_some() {
+    while let Some(length) = hear_head(&mut stream).await {
         let Said { bytes, then } = next();
+        if then != Then::Deaf && stream.read_exact(&mut vec![0; length]).await.is_err() {
+            return;
+        }
         if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
             return;
         }
         match then {
             Then::Keep => {}
+            Then::Deaf => return std::future::pending().await,
             Then::Vanish => return,
             Then::Close => {
                 let _ = stream.shutdown().await;
@@ -88,15 +94,13 @@ async fn converse(acceptor: TlsAcceptor, stream: TcpStream, next: impl Fn() -> S
     }
 }
 
-/// Reads one request with its body; `None` where the connection ends.
-async fn hear(stream: &mut TlsStream<TcpStream>) -> Option<()> {
+/// Reads the head of one request and gives the length of its body; `None` where the connection ends.
+async fn hear_head(stream: &mut TlsStream<TcpStream>) -> Option<usize> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?.to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-    let mut body = vec![0; length.parse().ok()?];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(())
+    length.parse().ok()
 }
