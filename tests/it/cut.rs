@@ -8,10 +8,10 @@ use tollgate::units::Basis;
 
 use crate::bench::client::{Answered, Client, read};
 use crate::bench::gate::TestGate;
-use crate::bench::raw::{Raw, Said, Then};
 use crate::bench::upstream::coding::Coding;
 use crate::bench::upstream::tls::Alpn;
 use crate::bench::upstream::{Options, Upstream};
+use crate::bench::verbatim::{Said, Then, Verbatim};
 
 const CHAT: &str = "/v1/chat/completions";
 const VERSIONS: [(Alpn, &str); 4] =
@@ -79,8 +79,8 @@ async fn a_connection_that_vanishes_without_a_goodbye_is_no_end_of_a_reply() {
     for form in forms {
         for alpn in ["http/1.1", "h2"] {
             let bytes = form.clone().into_bytes();
-            let raw = Raw::start(move |_| Said { bytes: bytes.clone(), then: Then::Vanish });
-            let gate = TestGate::toward(raw.address, &raw.ca_pem, "", "");
+            let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Vanish });
+            let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
             let answered = call(&mut client(&gate, alpn).await, true, "").await;
             assert!(answered.is_none_or(|answered| !answered.whole), "{alpn} {form}");
             let entries = gate.wait_for_entries(1).await;
@@ -93,8 +93,8 @@ async fn a_connection_that_vanishes_without_a_goodbye_is_no_end_of_a_reply() {
 async fn a_reply_that_ends_with_its_connection_is_whole_if_tls_says_so() {
     let event = "data: {\"choices\":[{}]}\n\n";
     let bytes = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{event}").into_bytes();
-    let raw = Raw::start(move |_| Said { bytes: bytes.clone(), then: Then::Close });
-    let gate = TestGate::toward(raw.address, &raw.ca_pem, "", "");
+    let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Close });
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
     for alpn in ["http/1.1", "h2"] {
         let answered = call(&mut client(&gate, alpn).await, true, "").await.unwrap();
         assert!(answered.whole);
@@ -207,8 +207,8 @@ async fn a_bomb_passes_untouched_and_unread() {
         bomb.len()
     );
     let bytes = [head.as_bytes(), &bomb].concat();
-    let raw = Raw::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
-    let gate = TestGate::toward(raw.address, &raw.ca_pem, "", "");
+    let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
     for alpn in ["http/1.1", "h2"] {
         let answered = call(&mut client(&gate, alpn).await, false, "").await.unwrap();
         assert!(answered.whole && answered.body == bomb);

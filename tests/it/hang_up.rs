@@ -9,9 +9,9 @@ use tollgate::units::Basis;
 
 use crate::bench::client::{Client, connect, handshake};
 use crate::bench::gate::TestGate;
-use crate::bench::raw::{Raw, Said, Then};
 use crate::bench::upstream::tls::Alpn;
 use crate::bench::upstream::{Options, Upstream};
+use crate::bench::verbatim::{Said, Then, Verbatim};
 
 const CHAT: &str = "/v1/chat/completions";
 const CANCEL: &str = r#"metering: { onDisconnect: "cancel" },"#;
@@ -166,8 +166,8 @@ async fn a_client_that_leaves_within_its_request_reaches_no_upstream() {
 async fn a_reply_without_end_is_not_read_for_a_client_that_left() {
     let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
     bytes.extend(b"data: {\"choices\":[{}]}\n\n".repeat(2 << 20));
-    let raw = Raw::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
-    let gate = TestGate::toward(raw.address, &raw.ca_pem, "", "");
+    let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
     let mut client = client(&gate, "h2").await;
     let request = client.request(Method::POST, CHAT).body(Full::from(chat(true))).unwrap();
     let mut response = client.begin(request).await.unwrap();

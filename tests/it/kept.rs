@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::bench::client::{Answered, Client};
 use crate::bench::gate::TestGate;
-use crate::bench::raw::{Raw, Said, Then};
 use crate::bench::upstream::tls::Alpn;
 use crate::bench::upstream::{Options, Upstream};
+use crate::bench::verbatim::{Said, Then, Verbatim};
 
 const CHAT: &str = "/v1/chat/completions";
 const BOTH: [Alpn; 2] = [Alpn::Http1, Alpn::Http2];
@@ -91,19 +91,19 @@ async fn an_answer_before_the_end_of_the_request_arrives_and_the_next_request_is
 #[tokio::test]
 async fn a_connection_with_an_unfinished_request_takes_no_other_one() {
     for path in [CHAT, "/v1/files"] {
-        let raw = Raw::start(|number| {
+        let verbatim = Verbatim::start(|number| {
             let (status, then) = if number == 0 { (413, Then::Deaf) } else { (200, Then::Keep) };
             let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: 7");
             Said { bytes: format!("{head}\r\n\r\n{{\"n\":{number}}}").into_bytes(), then }
         });
-        let gate = TestGate::toward(raw.address, &raw.ca_pem, "", "");
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
         // More than the sockets between take in.
         let body = chat(&"long ".repeat(6 << 20));
         let answered = client(&gate, "h2").await.post(path, body).await;
         assert_eq!((answered.status.as_u16(), &*answered.text()), (413, "{\"n\":0}"), "{path}");
         let answered = client(&gate, "h2").await.post(path, chat("next")).await;
         assert_eq!((answered.status.as_u16(), &*answered.text()), (200, "{\"n\":1}"), "{path}");
-        assert_eq!(raw.connections(), 2, "{path}");
+        assert_eq!(verbatim.connections(), 2, "{path}");
         let entries = gate.wait_for_entries(2).await;
         assert_eq!((entries[0].status, entries[1].status), (413, 200));
     }
@@ -115,15 +115,15 @@ async fn bytes_behind_a_reply_reach_nobody() {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
         format!("{head}\r\n\r\n{body}")
     };
-    let raw = Raw::start(move |number| {
+    let verbatim = Verbatim::start(move |number| {
         let bytes = if number == 0 { said("{\"n\":0}") + &said("{\"poison\":1}") } else { said("{\"n\":1}") };
         Said { bytes: bytes.into_bytes(), then: Then::Keep }
     });
-    let gate = TestGate::toward(raw.address, &raw.ca_pem, "", "");
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
     for expected in ["{\"n\":0}", "{\"n\":1}", "{\"n\":1}"] {
         assert_eq!(call(&mut client(&gate, "h2").await, "x", "").await.text(), expected);
     }
-    assert_eq!(raw.connections(), 2, "the first is dropped, the second is kept");
+    assert_eq!(verbatim.connections(), 2, "the first is dropped, the second is kept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

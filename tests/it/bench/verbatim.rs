@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use super::upstream::tls::{Alpn, Authority};
 
 /// A running server; it ends with the test's runtime.
-pub struct Raw {
+pub struct Verbatim {
     /// Where it listens.
     pub address: SocketAddr,
     /// The certificate of the authority that signed its certificate.
@@ -41,7 +41,7 @@ pub enum Then {
     Vanish,
 }
 
-impl Raw {
+impl Verbatim {
     /// Answers the `n`th request of all, from 0, with `script(n)`.
     pub fn start(script: impl Fn(usize) -> Said + Send + Sync + 'static) -> Self {
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
