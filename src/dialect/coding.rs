@@ -283,4 +283,4 @@ const ZLIB: u8 = 8;
 const ZSTD_WINDOW: u32 = 23;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{Request, Response, StatusCode};
 
-use crate::dialect::coding::{Coding, Decoder};
+use crate::dialect::coding::Coding;
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::trim::Trim;
 use crate::exchange::answer::Answer;
 use crate::exchange::drain::{Drains, Job};
-use crate::exchange::metered::{Metered, Watch};
+use crate::exchange::metered::Metered;
 use crate::exchange::receipt::Receipt;
+use crate::exchange::watch::Watch;
 use crate::exchange::{cors, headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
@@ -88,7 +89,7 @@ impl Attempt {
                 receipt.answered(head.status.as_u16());
                 let watch = passed.watch(&head.headers);
                 headers::toward_client(&mut head.headers, passed.swapped);
-                if watch.rewriter.is_some() {
+                if watch.as_ref().is_some_and(Watch::edits) {
                     headers::body_changes(&mut head.headers);
                 }
                 if passed.swapped && passed.from_page {
@@ -108,21 +109,20 @@ impl Attempt {
 
 impl Passed {
     /// What has to watch a reply with these headers.
-    fn watch(self, headers: &HeaderMap) -> Watch {
+    fn watch(self, headers: &HeaderMap) -> Option<Watch> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let Some(framing) = self.framing(text(CONTENT_TYPE)) else { return Watch::default() };
+        let framing = self.framing(text(CONTENT_TYPE))?;
         let coding = Coding::parse(text(CONTENT_ENCODING));
         if coding == Coding::Unknown {
-            return Watch::default();
+            return None;
         }
-        let decoder = (coding != Coding::Identity).then(|| Decoder::new(coding));
         let trim = Trim { usage: self.injected, empty_chunks: self.drops_empty_chunks };
         let edits = framing == Framing::Events && (trim.usage || trim.empty_chunks);
         let meter = match framing {
             Framing::Document => Meter::json(),
             Framing::Events => Meter::stream(),
         };
-        Watch { meter: Some(meter), decoder, rewriter: edits.then(|| Rewriter::new(trim)) }
+        Some(Watch::new(meter, coding, edits.then(|| Rewriter::new(trim))))
     }
 
     /// How the reply is framed, where it may carry usage.

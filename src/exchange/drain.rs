@@ -103,3 +103,39 @@ fn give_up(job: Job, why: &str) {
 const MAX_BYTES: usize = 8 << 20;
 const MAX_OPEN: usize = 64;
 const MAX_TIME: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_bound_are_read_at_once_and_the_rest_is_given_up() {
+        let (drains, _work) = Drains::new();
+        let alive = Rc::new(());
+        for _ in 0..MAX_OPEN + 3 {
+            let held = Rc::clone(&alive);
+            drains.push(Job::Waiting(Box::pin(async move {
+                pending::<()>().await;
+                drop(held);
+            })));
+        }
+        assert_eq!(drains.open(), MAX_OPEN);
+        assert_eq!(Rc::strong_count(&alive), MAX_OPEN + 1);
+    }
+
+    #[test]
+    fn a_drain_that_is_over_makes_room() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let local = tokio::task::LocalSet::new();
+        let (drains, work) = Drains::new();
+        local.spawn_local(work);
+        drains.push(Job::Waiting(Box::pin(async {})));
+        local.block_on(&runtime, async {
+            while drains.open() > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+}

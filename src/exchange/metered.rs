@@ -7,12 +7,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::dialect::coding::Decoder;
-use crate::dialect::rewrite::Rewriter;
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::receipt::Receipt;
+use crate::exchange::watch::{Unreadable, Watch};
 use crate::ledger::entry::Outcome;
-use crate::meter::Meter;
 use crate::upstream::reply::{Reply, ReplyError};
 
 /// A reply under the meter; passes the bytes on, edits them where it must, and books the end.
@@ -27,20 +25,20 @@ pub struct Metered {
 #[derive(Debug)]
 pub struct Parts {
     reply: Reply,
-    meter: Option<Meter>,
-    decoder: Option<Decoder>,
-    rewriter: Option<Rewriter>,
+    /// `None` where no usage is to be had and nothing is edited.
+    watch: Option<Watch>,
     receipt: Receipt,
-    /// Edited pieces that wait for the client.
+    /// Pieces that wait for the client.
     ready: VecDeque<Bytes>,
+    /// What the client gets after the last piece.
+    broken: Option<ReplyError>,
     ended: bool,
 }
 
 impl Metered {
     /// Watches `reply` until its end.
-    pub fn new(reply: Reply, watch: Watch, receipt: Receipt, drains: Option<Drains>) -> Self {
-        let Watch { meter, decoder, rewriter } = watch;
-        let mut parts = Parts { reply, meter, decoder, rewriter, receipt, ready: VecDeque::new(), ended: false };
+    pub fn new(reply: Reply, watch: Option<Watch>, receipt: Receipt, drains: Option<Drains>) -> Self {
+        let mut parts = Parts { reply, watch, receipt, ready: VecDeque::new(), broken: None, ended: false };
         // A reply without a body is never polled.
         if parts.reply.is_end_stream() {
             parts.finish();
@@ -58,17 +56,6 @@ impl Metered {
     }
 }
 
-/// What watches a reply.
-#[derive(Debug, Default)]
-pub struct Watch {
-    /// Reads usage; `None` where no usage is to be had.
-    pub meter: Option<Meter>,
-    /// Undoes the reply's content coding.
-    pub decoder: Option<Decoder>,
-    /// Edits the events of a stream; the client then gets what was decoded.
-    pub rewriter: Option<Rewriter>,
-}
-
 impl Parts {
     /// The next piece for the client.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
@@ -77,22 +64,14 @@ impl Parts {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             if self.ended {
-                return Poll::Ready(None);
+                return Poll::Ready(self.broken.take().map(Err));
             }
             match ready!(Pin::new(&mut self.reply).poll_frame(cx)) {
                 None => self.finish(),
-                Some(Err(error)) => {
-                    self.fail(&error);
-                    return Poll::Ready(Some(Err(error)));
-                }
+                Some(Err(error)) => self.fail(error),
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                    Ok(bytes) => {
-                        self.take(bytes);
-                        if self.reply.is_end_stream() {
-                            self.finish();
-                        }
-                    }
+                    Ok(bytes) => self.take(bytes),
                 },
             }
         }
@@ -100,79 +79,71 @@ impl Parts {
 
     fn take(&mut self, bytes: Bytes) {
         self.receipt.received(bytes.len());
-        if self.rewriter.is_none() {
-            // The client's piece is on its way before the meter looks at it.
-            self.ready.push_back(bytes.clone());
-        }
-        let Some(decoder) = &mut self.decoder else { return self.read(bytes) };
-        let mut plain = Vec::new();
-        let decoded = decoder.push(&bytes, &mut plain);
-        if !plain.is_empty() {
-            self.read(plain.into());
-        }
-        if decoded.is_err() && self.rewriter.is_none() {
-            // What cannot be decoded cannot be metered; the client gets its bytes all the same.
-            self.meter = None;
+        let taken = match &mut self.watch {
+            Some(watch) => watch.take(bytes, &mut self.ready),
+            None => {
+                self.ready.push_back(bytes);
+                Ok(())
+            }
+        };
+        match taken {
+            Err(Unreadable) => self.fail(ReplyError::Unreadable),
+            Ok(()) if self.is_all_here() => self.finish(),
+            Ok(()) => {}
         }
     }
 
-    fn read(&mut self, plain: Bytes) {
-        let Some(meter) = &mut self.meter else { return };
-        match &mut self.rewriter {
-            None => meter.feed(&plain),
-            Some(rewriter) => {
-                let ready = &mut self.ready;
-                ready.extend(rewriter.feed(plain, |event| meter.event(event)));
-            }
-        }
+    /// Whether the last byte came. Who knows the length does not ask again, and the end itself may come later.
+    fn is_all_here(&self) -> bool {
+        self.reply.is_end_stream() || self.reply.size_hint().exact() == Some(0)
     }
 
     fn finish(&mut self) {
-        if std::mem::replace(&mut self.ended, true) {
+        if self.ended {
             return;
         }
-        if let (Some(rewriter), Some(meter)) = (self.rewriter.take(), &mut self.meter) {
-            self.ready.extend(rewriter.finish(|event| meter.event(event)));
+        if let Some(watch) = &mut self.watch
+            && watch.finish(&mut self.ready).is_err()
+        {
+            return self.fail(ReplyError::Unreadable);
         }
         let outcome = if self.receipt.status() < 400 { Outcome::Ok } else { Outcome::UpstreamError };
         self.book(outcome, None);
     }
 
-    fn fail(&mut self, error: &ReplyError) {
-        self.ended = true;
+    fn fail(&mut self, error: ReplyError) {
         let outcome = match error {
-            ReplyError::Cut(_) => Outcome::UpstreamCut,
+            ReplyError::Cut(_) | ReplyError::Unreadable => Outcome::UpstreamCut,
             ReplyError::Idle(_) => Outcome::Timeout,
         };
         self.book(outcome, Some(&error.to_string()));
+        self.broken = Some(error);
     }
 
     fn book(&mut self, outcome: Outcome, error: Option<&str>) {
-        let reading = self.meter.take().map(Meter::finish);
+        self.ended = true;
+        let reading = self.watch.as_mut().map(Watch::reading);
         self.receipt.close(outcome, reading, error);
     }
 
-    /// Reads one more piece for the meter alone, the client having gone; `false` at the end.
+    /// Reads one more piece for the meter alone, the client having gone, and gives its length; `None` at the end.
     pub fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        let Some(Ok(frame)) = ready!(Pin::new(&mut self.reply).poll_frame(cx)) else { return Poll::Ready(None) };
+        let bytes = frame.into_data().unwrap_or_default();
+        let count = bytes.len();
+        self.receipt.received(count);
+        let taken = self.watch.as_mut().map_or(Ok(()), |watch| watch.take(bytes, &mut self.ready));
         self.ready.clear();
-        match ready!(Pin::new(&mut self.reply).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                let bytes = frame.into_data().unwrap_or_default();
-                let count = bytes.len();
-                self.take(bytes);
-                self.ready.clear();
-                if self.reply.is_end_stream() { Poll::Ready(None) } else { Poll::Ready(Some(count)) }
-            }
-            Some(Err(_)) | None => Poll::Ready(None),
-        }
+        let over = taken.is_err() || self.reply.is_end_stream();
+        Poll::Ready((!over).then_some(count))
     }
 
     /// Books that the client went away, with whatever the meter has read.
     pub fn leave(&mut self, error: Option<&str>) {
-        if let (Some(rewriter), Some(meter)) = (self.rewriter.take(), &mut self.meter) {
-            rewriter.finish(|event| meter.event(event));
+        if let Some(watch) = &mut self.watch {
+            // A last event without its blank line is read too; nobody is left to be told of a bad end.
+            let _ = watch.finish(&mut self.ready);
         }
-        self.ended = true;
         self.book(Outcome::ClientClosed, error);
     }
 }
@@ -189,12 +160,14 @@ impl Body for Metered {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.as_ref().is_none_or(|parts| parts.ended && parts.ready.is_empty())
+        self.parts.as_ref().is_none_or(|parts| parts.ended && parts.ready.is_empty() && parts.broken.is_none())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.parts {
-            Some(parts) if parts.rewriter.is_none() && parts.ready.is_empty() => parts.reply.size_hint(),
+            Some(parts) if !parts.watch.as_ref().is_some_and(Watch::edits) && parts.ready.is_empty() => {
+                parts.reply.size_hint()
+            }
             _ => SizeHint::new(),
         }
     }
@@ -203,11 +176,14 @@ impl Body for Metered {
 impl Drop for Metered {
     fn drop(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
-        if parts.ended {
+        // A booked reply that is all here but for its end is read to that, so that its upstream is told of no break.
+        if parts.ended && (parts.broken.is_some() || parts.reply.is_end_stream() || !parts.is_all_here()) {
             return;
         }
         match &self.drains {
-            Some(drains) if parts.meter.is_some() => drains.push(Job::Reply(Box::new(parts))),
+            Some(drains) if parts.watch.as_ref().is_some_and(Watch::listens) => {
+                drains.push(Job::Reply(Box::new(parts)));
+            }
             _ => parts.leave(None),
         }
     }

@@ -14,3 +14,4 @@ pub mod origin;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;
+pub mod watch;

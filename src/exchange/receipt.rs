@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::exchange::caller::bounded;
 use crate::ledger::Ledger;
 use crate::ledger::entry::{Client, Entry, Ingress, Model, Outcome, Tier};
@@ -174,6 +174,12 @@ impl Receipt {
             entry.model.served = reading.served_model.as_deref().map(bounded);
             entry.tier.served = reading.tier;
             entry.upstream_id = reading.upstream_id;
+        }
+        if entry.endpoint == Endpoint::Call(Dialect::Embeddings)
+            && let Some(usage) = &mut entry.usage
+        {
+            // An embedding has no output tokens, and so its usage does not speak of them.
+            usage.output.get_or_insert(0);
         }
         if let Some(usage) = &entry.usage {
             let priced = policy.prices.cost(&Sale {

@@ -157,7 +157,7 @@ fn stats_have_the_shape_of_the_contract() {
     let sums = json!({
         "requests": 2, "errors": 1, "inputTokens": 19, "cachedInputTokens": 0, "cacheWriteTokens": 0,
         "outputTokens": 10, "reasoningTokens": 0, "totalTokens": 29, "costUsd": "0.000147500000",
-        "unpricedRequests": 1, "byBasis": {"reported": 1, "counted": 0, "estimated": 0, "none": 1},
+        "unpricedRequests": 0, "byBasis": {"reported": 1, "counted": 0, "estimated": 0, "none": 1},
         "latencyMs": {"p50": 12, "p95": 12, "p99": 12}, "firstByteMs": {"p50": 3, "p95": 3, "p99": 3},
     });
     let row = |key: &str| {
@@ -266,5 +266,24 @@ proptest! {
             (stats.since, stats.until, stats.totals.totals.clone(), rows.collect::<Vec<_>>())
         };
         prop_assert_eq!(shape(&long), shape(&short));
+    }
+}
+
+#[test]
+fn only_calls_that_may_be_charged_count_as_unpriced() {
+    let unpriced = |endpoint: Endpoint, outcome| {
+        let mut totals = Totals::default();
+        totals.add(&Entry { endpoint, outcome, cost: None, ..entry("m", NOON) });
+        totals.unpriced_requests
+    };
+    let call = || Endpoint::Call(Dialect::Chat);
+    for outcome in [Outcome::ClientClosed, Outcome::Ok, Outcome::Timeout, Outcome::Unknown, Outcome::UpstreamCut] {
+        assert_eq!(unpriced(call(), outcome), 1, "{outcome:?}");
+        for free in [Endpoint::Models, Endpoint::Model("m".into()), Endpoint::Other] {
+            assert_eq!(unpriced(free, outcome), 0, "{outcome:?}");
+        }
+    }
+    for outcome in [Outcome::Refused, Outcome::UpstreamError] {
+        assert_eq!(unpriced(call(), outcome), 0, "{outcome:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::dialect::endpoint::Endpoint;
 use crate::ledger::entry::{Entry, Outcome};
 use crate::units::{Basis, Cost};
 
@@ -28,7 +29,7 @@ pub struct Totals {
     /// What the priced entries cost.
     #[serde(rename = "costUsd")]
     pub cost: Cost,
-    /// Entries without a price.
+    /// Calls of a model that went through, or may have, without a known cost.
     pub unpriced_requests: u64,
     /// Entries by how their usage is known; they add up to `requests`.
     pub by_basis: ByBasis,
@@ -49,7 +50,7 @@ impl Totals {
             reasoning_tokens: usage.reasoning.unwrap_or(0),
             total_tokens: usage.total(),
             cost: entry.cost.unwrap_or_default(),
-            unpriced_requests: u64::from(entry.cost.is_none()),
+            unpriced_requests: u64::from(is_unpriced(entry)),
             by_basis: ByBasis::one(basis),
         });
     }
@@ -72,6 +73,15 @@ impl Totals {
         add(&mut self.by_basis.estimated, other.by_basis.estimated);
         add(&mut self.by_basis.none, other.by_basis.none);
     }
+}
+
+/// Whether an upstream may charge for this entry while nobody knows how much.
+fn is_unpriced(entry: &Entry) -> bool {
+    let charged = match entry.outcome {
+        Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
+        Outcome::Refused | Outcome::UpstreamError => false,
+    };
+    charged && entry.cost.is_none() && matches!(entry.endpoint, Endpoint::Call(_))
 }
 
 /// Entries by how their usage is known.

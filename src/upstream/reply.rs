@@ -137,6 +137,8 @@ pub enum ReplyError {
     Cut(hyper::Error),
     /// The upstream was silent for longer than allowed.
     Idle(Duration),
+    /// Its content coding broke off, so that nothing more can be made of it.
+    Unreadable,
 }
 
 impl fmt::Display for ReplyError {
@@ -144,6 +146,7 @@ impl fmt::Display for ReplyError {
         match self {
             Self::Cut(_) => f.write_str("the upstream broke off its reply"),
             Self::Idle(limit) => write!(f, "the upstream was silent for {limit:?}"),
+            Self::Unreadable => f.write_str("the upstream's reply could not be decoded"),
         }
     }
 }
@@ -152,7 +155,7 @@ impl std::error::Error for ReplyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Cut(error) => Some(error),
-            Self::Idle(_) => None,
+            Self::Idle(_) | Self::Unreadable => None,
         }
     }
 }

@@ -4,6 +4,8 @@
 pub mod bench;
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod azure;
 #[cfg(test)]
 mod bodies;
@@ -14,13 +16,19 @@ mod credentials;
 #[cfg(test)]
 mod custom;
 #[cfg(test)]
+mod cut;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod hang_up;
+#[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod kept;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
@@ -32,6 +40,10 @@ mod models;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod start;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod tunnel;

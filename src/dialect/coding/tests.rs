@@ -11,7 +11,7 @@ fn plain() -> Vec<u8> {
     text
 }
 
-fn gzip(text: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
@@ -29,7 +29,7 @@ fn bare(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn zstd(text: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(text: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(text, 3).unwrap()
 }
 

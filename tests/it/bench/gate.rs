@@ -26,20 +26,24 @@ impl TestGate {
 
     /// As [`TestGate::start`], with further members of `upstream`.
     pub fn with_upstream(origin: &Upstream, upstream: &str, more: &str) -> Self {
-        Self::beside(TempDir::new().unwrap(), origin, (upstream, more))
+        Self::toward(origin.address(), origin.ca_pem(), upstream, more)
     }
 
     /// As [`TestGate::start`], with the certificate of another stand-in as the file `other.pem`.
     pub fn trusting(origin: &Upstream, other: &Upstream, more: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("other.pem"), other.ca_pem()).unwrap();
-        Self::beside(folder, origin, ("", more))
+        Self::beside(folder, (origin.address(), origin.ca_pem()), ("", more))
     }
 
-    fn beside(folder: TempDir, origin: &Upstream, (upstream, more): (&str, &str)) -> Self {
+    /// As [`TestGate::with_upstream`], for any server whose certificate `ca_pem` signed.
+    pub fn toward(address: SocketAddr, ca_pem: &str, upstream: &str, more: &str) -> Self {
+        Self::beside(TempDir::new().unwrap(), (address, ca_pem), (upstream, more))
+    }
+
+    fn beside(folder: TempDir, (address, ca_pem): (SocketAddr, &str), (upstream, more): (&str, &str)) -> Self {
         let ca = folder.path().join("standin.pem");
-        std::fs::write(&ca, origin.ca_pem()).unwrap();
-        let address = origin.address();
+        std::fs::write(&ca, ca_pem).unwrap();
         let text = format!(
             r#"{{
               listen: {{ proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }},
@@ -91,13 +95,15 @@ impl TestGate {
         entries
     }
 
-    /// Waits until `count` entries are in the books.
+    /// Waits until `count` entries are in the books, and fails after ten seconds.
     pub async fn wait_for_entries(&self, count: usize) -> Vec<Entry> {
+        let begun = std::time::Instant::now();
         loop {
             let entries = self.entries();
             if entries.len() >= count {
                 return entries;
             }
+            assert!(begun.elapsed().as_secs() < 10, "waited in vain for {count} entries: {entries:#?}");
             // The books are a fact of another thread that tells nobody; ask again when others have run.
             std::thread::yield_now();
             tokio::task::yield_now().await;

@@ -1,8 +1,10 @@
 //! What the tests stand on: the upstream that plays OpenAI, Azure and custom servers, a gate, and a client.
 
+pub mod admin;
 pub mod client;
 pub mod gate;
 pub mod raw;
 pub mod upstream;
+pub mod verbatim;
 
 mod tests;

@@ -29,6 +29,8 @@ pub struct Fault {
     pub pace: Option<Duration>,
     /// `gzip`, `br` or `zstd`: compresses, where the request accepts it.
     pub coding: Option<Coding>,
+    /// `insist`: compresses also where the request does not accept it.
+    pub insist: bool,
     /// `redirect=URL`: 307 to there.
     pub redirect: Option<String>,
     /// `crlf`: lines of a stream end in CRLF.
@@ -85,6 +87,7 @@ impl Fault {
             "short-body" => self.short_body = true,
             "stall" => self.stall = true,
             "pace" => self.pace = Some(Duration::from_millis(value.parse().ok()?)),
+            "insist" => self.insist = true,
             "redirect" => self.redirect = Some(value.to_owned()),
             "crlf" => self.crlf = true,
             "no-usage" => self.no_usage = true,

@@ -158,7 +158,8 @@ impl House {
         if fault.close {
             put(headers, "connection", "close");
         }
-        let coding = fault.coding.or(self.options.coding).filter(|coding| coding.is_accepted_by(&seen.headers));
+        let coding =
+            fault.coding.or(self.options.coding).filter(|coding| fault.insist || coding.is_accepted_by(&seen.headers));
         let coding = coding.filter(|_| !script.pieces.is_empty());
         if let Some(coding) = coding {
             put(headers, CONTENT_ENCODING.as_str(), coding.name());
