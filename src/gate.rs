@@ -202,7 +202,7 @@ pub enum GateError {
     #[error(transparent)]
     Ca(#[from] CaError),
     /// An address that cannot be listened on.
-    #[error("cannot listen on {at} (`{key}`): {source}")]
+    #[error("cannot listen on {at} (`{key}`)")]
     Listen {
         /// Which setting.
         key: &'static str,

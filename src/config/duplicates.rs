@@ -9,6 +9,7 @@ use crate::config::document::Shape;
 use crate::config::field::{Field, Fields, shown};
 use crate::config::files::Trust;
 use crate::config::secrets::secret;
+use crate::dialect::azure::is_azure_host;
 use crate::net::secret::Secret;
 use crate::policy::routing::{AzureVersion, Deployment, Duplicate, DuplicateKind};
 use crate::policy::target::{Credential, Destination};
@@ -190,8 +191,7 @@ fn globs(field: &Field<'_>) -> Option<Vec<Box<str>>> {
 }
 
 fn is_azure(address: &Address) -> bool {
-    let Some(name) = address.at.host.name() else { return false };
-    AZURE.iter().any(|suffix| name.strip_suffix(suffix).is_some_and(|left| left.ends_with('.')))
+    address.at.host.name().is_some_and(is_azure_host)
 }
 
 const KEYS: [&str; 12] = [
@@ -207,14 +207,4 @@ const KEYS: [&str; 12] = [
     "priority",
     "weight",
     "ca",
-];
-
-/// Domains below which Azure serves OpenAI's API.
-const AZURE: [&str; 6] = [
-    "openai.azure.com",
-    "openai.azure.us",
-    "openai.azure.cn",
-    "cognitiveservices.azure.com",
-    "services.ai.azure.com",
-    "api.cognitive.microsoft.com",
 ];

@@ -36,6 +36,23 @@ pub fn body_names_deployment(dated: bool, dialect: Option<Dialect>) -> bool {
     !dated || !dialect.is_some_and(is_deployment_path)
 }
 
+/// Whether Azure serves OpenAI's API at this host: a name below one of its domains.
+pub fn is_azure_host(name: &str) -> bool {
+    DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|left| left.ends_with('.')))
+}
+
+/// Whether `stream_options.include_usage` is known to this `api-version`; older ones answer it with 400.
+pub fn takes_include_usage(api_version: &str) -> bool {
+    // Dates compare as text, and `v1`, `preview` and `latest` come after all of them.
+    api_version >= FIRST_WITH_USAGE
+}
+
+/// The `api-version` of a query that the owner wrote.
+pub fn api_version(query: &str) -> Option<&str> {
+    let parameter = query.split('&').find(|parameter| is_api_version(parameter))?;
+    Some(parameter.split_once('=').map_or("", |(_, version)| version))
+}
+
 /// Whether the dated form has this operation below `/openai/deployments/D`.
 fn is_deployment_path(dialect: Dialect) -> bool {
     match dialect {
@@ -91,6 +108,16 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
+/// Domains below which Azure serves OpenAI's API.
+const DOMAINS: [&str; 6] = [
+    "openai.azure.com",
+    "openai.azure.us",
+    "openai.azure.cn",
+    "cognitiveservices.azure.com",
+    "services.ai.azure.com",
+    "api.cognitive.microsoft.com",
+];
+const FIRST_WITH_USAGE: &str = "2024-09-01";
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 #[cfg(test)]

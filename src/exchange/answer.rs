@@ -12,6 +12,15 @@ use crate::upstream::reply::{Reply, ReplyError};
 /// What a client receives.
 #[derive(Debug)]
 pub enum Answer {
+    /// What had come of a reply that broke off, then the error, so that the client sees the break too.
+    Cut {
+        /// What had come.
+        bytes: Option<Bytes>,
+        /// Why no more came.
+        error: Option<ReplyError>,
+        /// What came before was given the time to leave.
+        flushed: bool,
+    },
     /// Bytes at hand.
     Full(Option<Bytes>),
     /// An upstream's reply under the meter.
@@ -26,6 +35,11 @@ impl Answer {
         Self::Full(None)
     }
 
+    /// These bytes, and no proper end.
+    pub fn cut(bytes: Bytes, error: ReplyError) -> Self {
+        Self::Cut { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), error: Some(error), flushed: false }
+    }
+
     /// These bytes.
     pub fn full(bytes: Bytes) -> Self {
         Self::Full(Some(bytes).filter(|bytes| !bytes.is_empty()))
@@ -37,15 +51,35 @@ impl Body for Answer {
     type Error = ReplyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
-        match self.get_mut() {
-            Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        let this = self.get_mut();
+        let polled = match this {
+            Self::Cut { bytes, error, flushed } => {
+                if let Some(bytes) = bytes.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                if !std::mem::replace(flushed, true) {
+                    // The server closes at once when it hears of the error, and would take with it what it still holds.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                return Poll::Ready(error.take().map(Err));
+            }
+            Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Metered(metered) => Pin::new(&mut **metered).poll_frame(cx),
             Self::Plain(reply) => Pin::new(&mut **reply).poll_frame(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Err(error))) => {
+                *this = Self::cut(Bytes::new(), error);
+                Pin::new(this).poll_frame(cx)
+            }
+            polled => polled,
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Cut { bytes, error, .. } => bytes.is_none() && error.is_none(),
             Self::Full(bytes) => bytes.is_none(),
             Self::Metered(metered) => metered.is_end_stream(),
             Self::Plain(reply) => reply.is_end_stream(),
@@ -54,6 +88,7 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Cut { .. } => SizeHint::new(),
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Metered(metered) => metered.size_hint(),
             Self::Plain(reply) => reply.size_hint(),

@@ -14,9 +14,10 @@ use crate::exchange::drain::{Drains, Job};
 use crate::exchange::metered::Metered;
 use crate::exchange::receipt::Receipt;
 use crate::exchange::watch::Watch;
-use crate::exchange::{cors, headers};
+use crate::exchange::{cors, headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
+use crate::net::secret::Secret;
 use crate::policy::target::Destination;
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::pool::Pool;
@@ -29,6 +30,8 @@ pub struct Attempt {
     pub pool: Pool,
     /// Where it goes.
     pub destination: Destination,
+    /// The configured key that goes there; no error reply may show it.
+    pub secret: Option<Secret>,
     /// Its line in the books.
     pub receipt: Receipt,
     /// How the reply is passed on.
@@ -61,13 +64,13 @@ impl Attempt {
     /// No answer came; the attempt is booked.
     pub async fn run(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
         let drains = self.drains.clone();
-        let work = self.settled(request);
+        let work = Box::pin(self.settled(request));
         let Some(drains) = drains else { return work.await };
-        Detachable { work: Some(Box::pin(work)), drains }.await
+        Detachable { work: Some(work), drains }.await
     }
 
     async fn settled(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
-        let Self { pool, destination, mut receipt, passed, drains } = self;
+        let Self { pool, destination, secret, mut receipt, passed, drains } = self;
         match pool.send(&destination, request).await {
             Err(failure) => {
                 let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
@@ -94,6 +97,10 @@ impl Attempt {
                 }
                 let drains = drains.filter(|_| head.status.is_success());
                 let body = Metered::new(reply, watch, receipt, drains);
+                if let Some(secret) = secret.filter(|_| scrub::applies(head.status)) {
+                    // Boxed because it is rare, and would make every exchange larger.
+                    return Ok(Box::pin(scrub::reply(head, body, &secret)).await);
+                }
                 Ok(Response::from_parts(head, Answer::Metered(Box::new(body))))
             }
         }

@@ -52,9 +52,13 @@ pub fn open(headers: &mut HeaderMap) {
 ///
 /// Pages of this machine may use the base URL; any other page could spend a configured key through it.
 pub fn is_foreign_page(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else {
+    if !headers.contains_key(ORIGIN) {
         return headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    };
+    }
+    headers.get_all(ORIGIN).iter().any(is_foreign)
+}
+
+fn is_foreign(origin: &HeaderValue) -> bool {
     let Ok(origin) = origin.to_str() else { return true };
     let Some((_, authority)) = origin.split_once("://") else { return true };
     match HostPort::parse(authority, 80) {

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde_json::json;
 
 use crate::exchange::answer::Answer;
+use crate::net::strict;
 use crate::upstream::failure::{Failure, FailureKind};
 
 /// An error answer of the gate's own.
@@ -54,12 +55,31 @@ impl Fault {
         )
     }
 
+    /// The request stands for one whose framing could not be trusted; see [`strict`].
+    pub fn malformed<B>(request: &Request<B>) -> Option<Self> {
+        if request.method().as_str() != strict::MALFORMED {
+            return None;
+        }
+        if request.uri().path() == strict::TOO_LARGE {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Some(Self::client(
+                status,
+                None,
+                "the request's head is larger than the gate's `limits.headerBytes`",
+            ));
+        }
+        let message = "the gate could not read this request: its HTTP framing is malformed";
+        Some(Self::client(StatusCode::BAD_REQUEST, None, message))
+    }
+
     /// Host names of one request disagree.
     pub fn misdirected(asked: &str) -> Self {
         Self::client(
             StatusCode::MISDIRECTED_REQUEST,
             Some("misdirected_request"),
-            format!("this connection was made to `{asked}`; the request or the TLS handshake names another host"),
+            format!(
+                "this connection was made to `{asked}`; the request or the TLS handshake names another host or none"
+            ),
         )
     }
 
@@ -87,8 +107,9 @@ impl Fault {
         };
         // An own address and a wrong certificate stay what they are however often one tries.
         let lasting = matches!(failure.kind, FailureKind::Own { .. } | FailureKind::Certificate { .. });
+        let blame = if matches!(failure.kind, FailureKind::ClientBody) { Blame::Client } else { Blame::Upstream };
         Self {
-            blame: Blame::Upstream,
+            blame,
             status,
             code: Some(code),
             param: None,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::header::EXPECT;
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -13,13 +14,14 @@ use crate::dialect::call::CallError;
 use crate::dialect::coding::CodingError;
 use crate::exchange::fault::Fault;
 
-/// The whole body; no copy where it came in one piece.
+/// The whole body of a request with these headers; no copy where it came in one piece.
 ///
 /// # Errors
 /// Too large, too slow, or broken off.
-pub async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, InboundError> {
+pub async fn collect(mut body: Incoming, headers: &HeaderMap, limit: usize) -> Result<Bytes, InboundError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
+        Box::pin(discard(body, headers)).await;
         return Err(InboundError::TooLarge(limit));
     }
     let mut first: Option<Bytes> = None;
@@ -40,10 +42,32 @@ pub async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, InboundE
             }
         }
         if rest.len().max(first.as_ref().map_or(0, Bytes::len)) > limit {
+            // The client sends already, whatever it once waited for.
+            Box::pin(discard(body, &HeaderMap::new())).await;
             return Err(InboundError::TooLarge(limit));
         }
     }
     if rest.is_empty() { Ok(first.unwrap_or_default()) } else { Ok(rest.freeze()) }
+}
+
+/// Takes in a body that nobody wants, within bounds, so that the client gets to read the answer.
+///
+/// Many clients read only after they have written everything, and a connection that is closed with bytes unread is
+/// reset, which destroys the answer on its way.
+pub async fn discard(mut body: Incoming, headers: &HeaderMap) {
+    if headers.contains_key(EXPECT) || body.size_hint().lower() > MOST_DISCARDED {
+        return;
+    }
+    let mut taken = 0;
+    let reading = timeout(PATIENCE, async {
+        while let Some(Ok(frame)) = body.frame().await {
+            taken += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if taken > MOST_DISCARDED {
+                return;
+            }
+        }
+    });
+    let _ = reading.await;
 }
 
 /// Why a body could not be read.
@@ -87,4 +111,6 @@ pub fn call_fault(error: &CallError) -> Fault {
     Fault::client(status, Some("invalid_body"), error.to_string())
 }
 
+/// Bytes of a body that are taken in for nothing.
+const MOST_DISCARDED: u64 = 256 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);

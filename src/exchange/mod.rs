@@ -13,4 +13,5 @@ pub mod models;
 pub mod origin;
 pub mod receipt;
 pub mod relay;
+pub mod scrub;
 pub mod watch;

@@ -1,10 +1,11 @@
 //! Model lists that show custom models and deployments beside the upstream's own.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
+use crate::dialect::coding::{Coding, decode};
 use crate::dialect::models::{self, ModelCard};
 use crate::exchange::answer::Answer;
 use crate::exchange::headers;
@@ -14,7 +15,9 @@ use crate::policy::routing::{DuplicateKind, Routing};
 pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
     let customs = routing.customs.keys().map(|name| (&**name, "custom"));
     let deployments = routing.duplicates.iter().filter_map(|duplicate| match &duplicate.kind {
-        DuplicateKind::Azure { deployments, .. } => Some(deployments.keys()),
+        DuplicateKind::Azure { deployments, .. } => {
+            Some(deployments.keys().filter(|name| duplicate.serves(Some(name))))
+        }
         DuplicateKind::Exact => None,
     });
     let mut cards: Vec<ModelCard<'_>> = customs
@@ -33,7 +36,12 @@ pub async fn merged(response: Response<Answer>, cards: &[ModelCard<'_>]) -> Resp
         return list(cards);
     }
     let Ok(body) = Limited::new(body, MAX_LIST).collect().await else { return list(cards) };
-    let Some(merged) = models::merge_models(&body.to_bytes(), cards) else { return list(cards) };
+    let coding = Coding::parse(head.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()));
+    let body = body.to_bytes();
+    // Asked for plain text, some servers compress all the same.
+    let decoded = if coding == Coding::Identity { Ok(body) } else { decode(coding, &body, MAX_LIST).map(Bytes::from) };
+    let merged = decoded.ok().and_then(|list| models::merge_models(&list, cards));
+    let Some(merged) = merged else { return list(cards) };
     headers::body_changes(&mut head.headers);
     Response::from_parts(head, Answer::full(Bytes::from(merged)))
 }

@@ -86,7 +86,9 @@ impl Relay {
     pub async fn handle(&self, request: Request<Incoming>, origin: &Origin) -> Response<Answer> {
         let time = Timestamp::now();
         let id = self.0.ids.issue(time);
-        let from_page = request.headers().contains_key(ORIGIN);
+        // A stranger's page at the base URL may not even read why it was refused.
+        let from_page = request.headers().contains_key(ORIGIN)
+            && (origin.ingress != Ingress::BaseUrl || !cors::is_foreign_page(request.headers()));
         let exchange = Exchange { relay: &self.0, origin, id: &id, time, begun: Instant::now() };
         let outcome = guarded(exchange.run(request)).await;
         let (mut response, own) = match outcome {
@@ -98,9 +100,9 @@ impl Relay {
             if let Ok(value) = HeaderValue::from_str(&request_id) {
                 response.headers_mut().insert("x-request-id", value);
             }
-            if from_page {
-                cors::open(response.headers_mut());
-            }
+        }
+        if from_page && matches!(response.body(), Answer::Full(_)) {
+            cors::open(response.headers_mut());
         }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-tollgate-id", value);
@@ -116,7 +118,7 @@ impl Relay {
         let Some(path) = head.uri.path_and_query().cloned() else {
             return Fault::client(StatusCode::BAD_REQUEST, None, "the request names no path").answer();
         };
-        let outbound = outbound(&head, path, Outbound::Stream { body, count: Arc::default() });
+        let outbound = outbound(&head, path, Outbound::stream(body, Arc::default()));
         match self.0.pool.send(&destination, outbound).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
@@ -224,7 +226,7 @@ impl Exchange<'_> {
         booking: &mut Booking,
     ) -> Result<Call, Fault> {
         let limit = self.relay.body_bytes;
-        let bytes = inbound::collect(body, limit).await.map_err(InboundError::into_fault)?;
+        let bytes = inbound::collect(body, &head.headers, limit).await.map_err(InboundError::into_fault)?;
         booking.bytes_up = bytes.len() as u64;
         let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let call = Call::read(dialect, bytes, text(CONTENT_TYPE), text(CONTENT_ENCODING), limit)
@@ -266,6 +268,7 @@ impl Exchange<'_> {
             let attempt = Attempt {
                 pool: self.relay.pool.clone(),
                 destination: target.destination.clone(),
+                secret: target.credential.secret().cloned(),
                 receipt: booking.attempt(number, target),
                 passed: Passed {
                     swapped: target.credential != Credential::Clients,
@@ -296,16 +299,24 @@ impl Exchange<'_> {
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        self.spend(booking, target, &head.headers)?;
+        if let Err(fault) = self.spend(booking, target, &head.headers) {
+            Box::pin(inbound::discard(body, &head.headers)).await;
+            return Err(fault);
+        }
         let count = Arc::new(AtomicU64::new(0));
-        let body = Outbound::Stream { body, count: Arc::clone(&count) };
+        let body = Outbound::stream(body, Arc::clone(&count));
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
+        if target.credential.secret().is_some() {
+            // An error reply is looked through for the key.
+            headers::narrow_codings(request.headers_mut(), false);
+        }
         let mut receipt = booking.attempt(1, target);
         receipt.uploading(count);
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),
+            secret: target.credential.secret().cloned(),
             receipt,
             passed: Passed {
                 swapped: target.credential != Credential::Clients,
@@ -320,16 +331,23 @@ impl Exchange<'_> {
     /// Model lists: the upstream's own with the custom models added.
     async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
         let cards = models::cards(&booking.policy.routing);
+        let from_page = head.headers.contains_key(ORIGIN);
+        let own = |mut answer: Response<Answer>| {
+            if from_page {
+                cors::open(answer.headers_mut());
+            }
+            Ok(answer)
+        };
         if let Endpoint::Model(id) = &booking.endpoint
             && let Some(card) = cards.iter().find(|card| *card.id == **id)
         {
-            return Ok(models::one(card));
+            return own(models::one(card));
         }
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
         if let Err(fault) = self.spend(booking, target, &head.headers) {
-            return if merged { Ok(models::list(&cards)) } else { Err(fault) };
+            return if merged { own(models::list(&cards)) } else { Err(fault) };
         }
         let mut request = outbound(head, target.path.clone(), Outbound::empty());
         headers::toward_upstream(request.headers_mut(), &target.credential);
@@ -337,17 +355,14 @@ impl Exchange<'_> {
         let attempt = Attempt {
             pool: self.relay.pool.clone(),
             destination: target.destination.clone(),
+            secret: target.credential.secret().cloned(),
             receipt: booking.attempt(1, target),
-            passed: Passed {
-                swapped: target.credential != Credential::Clients,
-                from_page: head.headers.contains_key(ORIGIN),
-                ..Passed::default()
-            },
+            passed: Passed { swapped: target.credential != Credential::Clients, from_page, ..Passed::default() },
             drains: None,
         };
         match attempt.run(request).await {
-            Ok(response) if merged => Ok(models::merged(response, &cards).await),
-            Err(_) if merged => Ok(models::list(&cards)),
+            Ok(response) if merged => own(models::merged(response, &cards).await),
+            Err(_) if merged => own(models::list(&cards)),
             Ok(response) => Ok(response),
             Err(failure) => Err(Fault::upstream(&failure)),
         }

@@ -1,5 +1,6 @@
 //! What arrives in the clear: CONNECT, absolute URLs, and requests to the gate's own address.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -34,10 +35,10 @@ use crate::session::tunnel::tunnel;
 /// # Errors
 /// What hyper says of a broken connection.
 pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper::Result<()> {
-    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes));
+    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| {
         let front = Front { client, house: Rc::clone(&house) };
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        async move { Ok::<_, Infallible>(Box::pin(front.answer(request)).await) }
     });
     let mut connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
     tokio::select! {
@@ -57,6 +58,9 @@ struct Front {
 
 impl Front {
     async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        if let Some(fault) = Fault::malformed(&request) {
+            return fault.answer();
+        }
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
         }
@@ -146,18 +150,38 @@ impl Front {
     /// Runs what follows a CONNECT; counted, so that a stop waits for it.
     fn spawn(&self, work: impl AsyncFnOnce(Rc<House>) + 'static) {
         let house = Rc::clone(&self.house);
-        house.open.set(house.open.get() + 1);
+        let open = Open::new(&house.open);
         tokio::task::spawn_local(async move {
-            work(Rc::clone(&house)).await;
-            house.open.set(house.open.get() - 1);
+            let _open = open;
+            work(house).await;
         });
+    }
+}
+
+/// Counts what is open, also when its task panics.
+struct Open(Rc<Cell<usize>>);
+
+impl Open {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
 /// The bare stream behind an upgraded connection, with what was read beyond the head.
 fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
     let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
-    Some(Prefixed::new(parts.read_buf, parts.io.into_inner().into_inner()))
+    let (stream, undelivered) = parts.io.into_inner().into_parts();
+    if undelivered.is_empty() {
+        return Some(Prefixed::new(parts.read_buf, stream));
+    }
+    Some(Prefixed::new([parts.read_buf, undelivered.freeze()].concat().into(), stream))
 }
 
 fn is_own_name(host: &Host) -> bool {

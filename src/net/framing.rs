@@ -48,6 +48,11 @@ impl Framing {
         Ok(())
     }
 
+    /// How many of the bytes that were looked at last belong to a head that is not complete yet.
+    pub fn pending(&self) -> usize {
+        self.held.len()
+    }
+
     fn head(&mut self, bytes: &[u8], mut after_cr: bool) -> Result<usize, &'static str> {
         let mut at = 0;
         loop {
@@ -77,7 +82,7 @@ impl Framing {
         }
         self.held.extend_from_slice(bytes);
         if self.held.len() > self.limit {
-            return Err("head too large");
+            return Err(HEAD_TOO_LARGE);
         }
         self.state = State::Head { after_cr };
         Ok(bytes.len())
@@ -92,6 +97,9 @@ impl Framing {
     }
 
     fn finish_head(&mut self, seen: &[u8], used: usize) -> Result<usize, &'static str> {
+        if self.held.len() + seen.len() > self.limit {
+            return Err(HEAD_TOO_LARGE);
+        }
         let framed = if self.held.is_empty() {
             read_head(seen)
         } else {
@@ -269,6 +277,8 @@ impl Fields {
             return Err("control character in a header value");
         }
         if name.eq_ignore_ascii_case(b"host") {
+            let named = std::str::from_utf8(value).map_err(|_| "Host malformed")?;
+            HostPort::parse(named, ANY_PORT).map_err(|_| "Host malformed")?;
             self.hosts += 1;
         } else if name.eq_ignore_ascii_case(b"content-length") {
             let digits = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
@@ -307,6 +317,12 @@ fn is_token(byte: u8) -> bool {
 fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
+
+/// The one violation that is not a matter of form.
+pub const HEAD_TOO_LARGE: &str = "head too large";
+
+/// Stands for the port that a Host field leaves out; any would do.
+const ANY_PORT: u16 = 80;
 
 const MAX_SIZE_DIGITS: u8 = 15;
 

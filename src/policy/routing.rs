@@ -95,7 +95,8 @@ fn in_order(mut waiting: Vec<&Duplicate>, mut draw: u64) -> Vec<&Duplicate> {
         });
         let Some((at, _)) = chosen else { break };
         order.push(waiting.remove(at));
-        draw = draw.rotate_left(23).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // The product's upper half is the one in which every bit of the draw has had its say.
+        draw = draw.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
     }
     order
 }
@@ -109,7 +110,7 @@ pub struct CustomModel {
     pub destination: Destination,
     /// `endpointUrl` taken apart: path and query, verbatim.
     pub path: PathAndQuery,
-    /// `apiKey`; `None` sends no credential.
+    /// `apiKey`, sent as a bearer and to Azure's hosts as `api-key`; `None` sends no credential.
     pub api_key: Option<Secret>,
     /// `type`, given or inferred from the URL.
     pub dialect: ModelType,
@@ -127,15 +128,18 @@ impl CustomModel {
             let asked = Endpoint::Call(dialect).name();
             return Err(Refusal::Type { model: Arc::clone(&self.name), has: self.dialect.name(), asked });
         }
+        let on_azure = self.destination.at.host.name().is_some_and(azure::is_azure_host);
+        let version = self.path.query().and_then(azure::api_version).filter(|_| on_azure);
+        let carried = if on_azure { Credential::ApiKey } else { Credential::Bearer };
         Ok(Target {
             destination: self.destination.clone(),
             path: self.path.clone(),
-            credential: self.api_key.clone().map_or(Credential::None, Credential::Bearer),
+            credential: self.api_key.clone().map_or(Credential::None, carried),
             route: Route { kind: RouteKind::Custom, name: Arc::clone(&self.name) },
             model: None,
             base_model: None,
-            drops_empty_chunks: false,
-            takes_include_usage: true,
+            drops_empty_chunks: on_azure,
+            takes_include_usage: version.is_none_or(azure::takes_include_usage),
             own_price: self.price.clone(),
         })
     }
@@ -229,7 +233,10 @@ impl Duplicate {
             }
         };
         let path = format!("{}{path}", self.base_path);
-        let dated = matches!(&self.kind, DuplicateKind::Azure { version: AzureVersion::Dated(_), .. });
+        let dated = match &self.kind {
+            DuplicateKind::Azure { version: AzureVersion::Dated(version), .. } => Some(version),
+            _ => None,
+        };
         let renamed = mapped.filter(|mapped| Some(&*mapped.deployment) != ask.model);
         Ok(Target {
             destination: self.destination.clone(),
@@ -237,11 +244,11 @@ impl Duplicate {
             credential: self.credential.clone(),
             route: Route { kind: RouteKind::Duplicate, name: Arc::clone(&self.name) },
             model: renamed
-                .filter(|_| azure::body_names_deployment(dated, dialect))
+                .filter(|_| azure::body_names_deployment(dated.is_some(), dialect))
                 .map(|mapped| Arc::clone(&mapped.deployment)),
             base_model: mapped.and_then(|mapped| mapped.model.clone()),
             drops_empty_chunks: matches!(self.kind, DuplicateKind::Azure { .. }),
-            takes_include_usage: true,
+            takes_include_usage: dated.is_none_or(|version| azure::takes_include_usage(version)),
             own_price: None,
         })
     }
@@ -291,3 +298,6 @@ pub struct Deployment {
     /// The base model behind it, for pricing.
     pub model: Option<Arc<str>>,
 }
+
+#[cfg(test)]
+mod tests;

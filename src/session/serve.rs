@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::exchange::answer::Answer;
+use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
 use crate::net::limits::Limits;
 use crate::net::shutdown::Phase;
@@ -25,7 +27,7 @@ pub async fn serve_h1(
     origin: Rc<Origin>,
     house: &Rc<House>,
 ) -> hyper::Result<()> {
-    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes));
+    let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| relayed(request, Rc::clone(&origin), Rc::clone(house)));
     let mut connection = pin!(h1(&house.limits).serve_connection(io, service));
     tokio::select! {
@@ -70,7 +72,8 @@ pub fn h1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // hyper counts the rest between two requests too; a head that has begun is timed by `Strict`.
+        .header_read_timeout(REST)
         .max_buf_size(limits.header_bytes.max(MIN_BUFFER))
         .max_headers(limits.headers)
         // What the upstream sent is what the client gets.
@@ -83,6 +86,9 @@ async fn relayed(
     origin: Rc<Origin>,
     house: Rc<House>,
 ) -> Result<Response<Answer>, Infallible> {
+    if let Some(fault) = Fault::malformed(&request) {
+        return Ok(fault.answer());
+    }
     Ok(house.relay.handle(request, &origin).await)
 }
 
@@ -90,5 +96,7 @@ async fn relayed(
 const MIN_BUFFER: usize = 8192;
 /// What a client that does not read makes the gate hold for one stream.
 const SEND_BUFFER: usize = 64 << 10;
+/// How long a kept connection may rest; longer than clients keep theirs, so that they close first.
+const REST: Duration = Duration::from_secs(600);
 const STREAMS: u32 = 100;
 const WINDOW: u32 = 1 << 20;

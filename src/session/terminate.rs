@@ -29,7 +29,8 @@ pub async fn terminate(
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(|error| error.to_string())?;
         let asked = start.client_hello().server_name().map(str::parse::<Host>);
         // The leaf is always for the host of the CONNECT: no other name is ever minted at a client's wish.
-        let misdirected = asked.is_some_and(|asked| asked.as_ref() != Ok(&arrival.destination.host));
+        // The hosts that are opened do not serve clients that name none, so nothing works only without a name.
+        let misdirected = asked.is_none_or(|asked| asked.as_ref() != Ok(&arrival.destination.host));
         let config = house
             .authority
             .server_config(&arrival.destination.host, SystemTime::now())

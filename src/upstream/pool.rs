@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -85,11 +86,15 @@ impl Pool {
         loop {
             let way = match self.kept(&key).await {
                 Some(way) => way,
-                None => self.fresh(&key, to).await?,
+                // Rare and large: not a part of every exchange that is kept in memory.
+                None => Box::pin(self.fresh(&key, to)).await?,
             };
             let kept = matches!(way, Way::Kept(_) | Way::Shared { kept: true, .. });
             let shared = matches!(way, Way::Shared { .. });
             let limit = self.0.limits.first_byte;
+            // HTTP/2 does not tell a body that broke off from other ends of a stream.
+            let breakage = request.body().breakage();
+            let broken = || breakage.as_ref().is_some_and(|broken| broken.load(Ordering::Relaxed));
             let sent = timeout(limit, self.send_over(way, &key, to, request)).await;
             match sent {
                 Ok(Ok(response)) => return Ok(response),
@@ -99,6 +104,7 @@ impl Pool {
                     }
                     request = again;
                 }
+                Ok(Err(_)) if broken() => return Err(Failure::sent(FailureKind::ClientBody)),
                 Ok(Err(unanswered)) => return Err(unanswered.into_failure(&to.at)),
                 Err(_) => {
                     let host = to.at.to_string();

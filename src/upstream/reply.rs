@@ -25,7 +25,7 @@ impl Reply {
     /// A reply on a connection of its own.
     pub fn over_lane(body: Incoming, lane: Lane, pool: Pool, key: Key, idle: Duration) -> Self {
         let mut reply = Self { body, lane: Some((lane, pool, key)), patience: Patience::new(idle) };
-        if reply.body.is_end_stream() {
+        if reply.is_end_stream() {
             // An empty reply is never polled, so its connection goes home now.
             let mut cx = Context::from_waker(std::task::Waker::noop());
             reply.settle(&mut cx);
@@ -73,7 +73,7 @@ impl Body for Reply {
         this.patience.renew();
         match polled {
             Some(Ok(frame)) => {
-                if this.body.is_end_stream() {
+                if this.is_end_stream() {
                     this.settle(cx);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -87,7 +87,9 @@ impl Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        // Over HTTP/2 the end may follow in a frame of its own, which nobody asks for any more once all the bytes
+        // that were announced have gone to the client.
+        self.body.is_end_stream() || self.body.size_hint().exact() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub enum Outbound {
         body: Incoming,
         /// Bytes passed on so far.
         count: Arc<AtomicU64>,
+        /// The client's body broke off before its end.
+        broken: Arc<AtomicBool>,
     },
 }
 
@@ -33,6 +35,19 @@ impl Outbound {
     /// No body.
     pub fn empty() -> Self {
         Self::Pieces { pieces: VecDeque::new(), left: 0 }
+    }
+
+    /// The client's body, its bytes counted in `count`.
+    pub fn stream(body: Incoming, count: Arc<AtomicU64>) -> Self {
+        Self::Stream { body, count, broken: Arc::default() }
+    }
+
+    /// What will tell whether the client's body broke off, where it is passed on as it comes.
+    pub fn breakage(&self) -> Option<Arc<AtomicBool>> {
+        match self {
+            Self::Pieces { .. } => None,
+            Self::Stream { broken, .. } => Some(Arc::clone(broken)),
+        }
     }
 
     /// A body of these pieces.
@@ -53,12 +68,15 @@ impl Body for Outbound {
                 *left -= piece.len() as u64;
                 Ok(Frame::data(piece))
             })),
-            Self::Stream { body, count } => {
+            Self::Stream { body, count, broken } => {
                 let polled = Pin::new(body).poll_frame(cx);
-                if let Poll::Ready(Some(Ok(frame))) = &polled
-                    && let Some(data) = frame.data_ref()
-                {
-                    count.fetch_add(data.len() as u64, Ordering::Relaxed);
+                match &polled {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let bytes = frame.data_ref().map_or(0, Bytes::len);
+                        count.fetch_add(bytes as u64, Ordering::Relaxed);
+                    }
+                    Poll::Ready(Some(Err(_))) => broken.store(true, Ordering::Relaxed),
+                    Poll::Ready(None) | Poll::Pending => {}
                 }
                 polled
             }

@@ -2,7 +2,9 @@
 
 use crate::bench::client::Client;
 use crate::bench::gate::TestGate;
+use crate::bench::upstream::tls::Alpn;
 use crate::bench::upstream::{Options, Upstream};
+use tollgate::ledger::entry::Outcome;
 
 #[tokio::test]
 async fn a_call_through_the_gate_is_the_call_itself_and_is_booked_as_billed() {
@@ -26,6 +28,31 @@ async fn a_call_through_the_gate_is_the_call_itself_and_is_booked_as_billed() {
         let usage = entries[0].usage.expect("usage was reported");
         assert_eq!((usage.input, usage.output), (Some(bill[0].input), Some(bill[0].output)));
         assert!(entries[0].cost.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_was_read_whole_is_booked_as_whole_whatever_the_protocols() {
+    for upstream_speaks in [Alpn::Http1, Alpn::Http2] {
+        let upstream = Upstream::start(Options { alpn: upstream_speaks, ..Options::default() });
+        let gate = TestGate::start(&upstream, "");
+        let root = gate.root_pem();
+        let mut clients = [
+            Client::intercepted(gate.proxy(), "api.openai.com", &root, "http/1.1").await,
+            Client::intercepted(gate.proxy(), "api.openai.com", &root, "h2").await,
+            Client::plain(gate.proxy()).await,
+        ];
+        let mut made = 0;
+        for client in &mut clients {
+            for stream in [false, true] {
+                let body =
+                    format!(r#"{{"model":"gpt-4o","stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#);
+                assert!(client.post("/v1/chat/completions", body).await.whole);
+                made += 1;
+                let entries = gate.wait_for_entries(made).await;
+                assert_eq!(entries[made - 1].outcome, Outcome::Ok, "{upstream_speaks:?}, stream {stream}");
+            }
+        }
     }
 }
 

@@ -6,7 +6,23 @@ pub mod bench;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
+mod bodies;
+#[cfg(test)]
+mod cors;
+#[cfg(test)]
+mod credentials;
+#[cfg(test)]
+mod custom;
+#[cfg(test)]
 mod cut;
+#[cfg(test)]
+mod doors;
+#[cfg(test)]
+mod duplicate;
+#[cfg(test)]
+mod failover;
 #[cfg(test)]
 mod hang_up;
 #[cfg(test)]
@@ -14,6 +30,20 @@ mod intercept;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod malformed;
+#[cfg(test)]
+mod misdirected;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod own_address;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod tunnel;

@@ -117,10 +117,12 @@ impl Client {
 
     /// A request with a key, addressed to api.openai.com in the form of the protocol.
     pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
-        let builder = Request::builder()
-            .method(method)
-            .header("authorization", "Bearer sk-client")
-            .header("content-type", "application/json");
+        self.bare(method, path).header("authorization", "Bearer sk-client")
+    }
+
+    /// The same without a key.
+    pub fn bare(&self, method: Method, path: &str) -> http::request::Builder {
+        let builder = Request::builder().method(method).header("content-type", "application/json");
         match self {
             Self::H1(_) => builder.uri(path).header("host", "api.openai.com"),
             Self::H2(_) => builder.uri(format!("https://api.openai.com{path}")),

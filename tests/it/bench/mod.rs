@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod client;
 pub mod gate;
+pub mod raw;
 pub mod upstream;
 pub mod verbatim;
 

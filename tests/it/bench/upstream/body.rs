@@ -66,14 +66,16 @@ async fn step(mut flow: Flow) -> Option<(Result<Frame<Bytes>, Broken>, Flow)> {
         }
         return None;
     }
-    if flow.cut_after == Some(flow.sent) {
+    if [flow.cut_after, flow.reset_stream].contains(&Some(flow.sent)) {
         let_the_rest_out().await;
+        flow.books.sluice.pass().await;
+    }
+    if flow.cut_after == Some(flow.sent) {
         flow.link.reset();
         drop(flow.tab.take());
         return std::future::pending().await;
     }
     if flow.reset_stream == Some(flow.sent) {
-        let_the_rest_out().await;
         flow.over = true;
         return Some((Err(Broken), flow));
     }

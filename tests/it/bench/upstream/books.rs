@@ -262,9 +262,9 @@ impl Sluice {
         }
     }
 
-    /// Waits for the next [`Self::open`].
-    pub async fn stall(&self) {
-        self.stalled.subscribe().changed().await.unwrap();
+    /// Watches for the next [`Self::open`] from now on, however late it is waited for.
+    pub fn stall(&self) -> watch::Receiver<u64> {
+        self.stalled.subscribe()
     }
 }
 

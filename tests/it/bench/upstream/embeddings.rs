@@ -17,7 +17,7 @@ pub fn answer(ask: &Ask) -> Script {
     let encoded = ask.document["encoding_format"] == "base64";
     let dimensions = ask.document["dimensions"].as_u64().unwrap_or(8);
     let row = |(index, text): (usize, &Value)| {
-        let vector = vector(words::count(text) + index as u64, dimensions);
+        let vector = vector(words::count(text) * 2 + index as u64 * 3, dimensions);
         let embedding = if encoded { json!(base64(&bytes_of(&vector))) } else { json!(vector) };
         json!({"object": "embedding", "index": index, "embedding": embedding})
     };

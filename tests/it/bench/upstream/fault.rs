@@ -43,6 +43,9 @@ pub struct Fault {
     pub close: bool,
     /// `goaway`: the connection takes no further requests; GOAWAY with HTTP/2.
     pub goaway: bool,
+    /// `echo-key`: an error (401 unless `status` says otherwise) that shows the key it got, plain and escaped, cut
+    /// in the middle, and in a header.
+    pub echo_key: bool,
     /// `chunked`: a whole reply without a content-length.
     pub chunked: bool,
     /// `input=N`, `cached=N`, `output=N`, `reasoning=N`: the counts to report and charge.
@@ -91,6 +94,7 @@ impl Fault {
             "early-answer" => self.early_answer = true,
             "close" => self.close = true,
             "goaway" => self.goaway = true,
+            "echo-key" => self.echo_key = true,
             "chunked" => self.chunked = true,
             "input" => self.counts.input = Some(value.parse().ok()?),
             "cached" => self.counts.cached = Some(value.parse().ok()?),

@@ -46,6 +46,8 @@ pub struct Upstream {
 pub struct Options {
     /// Names the thread, for debugging.
     pub name: &'static str,
+    /// Where it listens; `None` is any free port.
+    pub at: Option<SocketAddr>,
     /// TLS, or plain HTTP/1.1.
     pub tls: bool,
     /// Which HTTP versions TLS offers.
@@ -61,7 +63,7 @@ pub struct Options {
 impl Upstream {
     /// Binds a free loopback port and serves until stopped.
     pub fn start(options: Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(options.at.unwrap_or(([127, 0, 0, 1], 0).into())).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let authority = Authority::make();
@@ -122,7 +124,9 @@ impl Upstream {
         self.books.push_fault(Fault::parse(fault).unwrap());
     }
 
-    /// From now on every piece of a reply body waits for [`Self::release`].
+    /// From now on every piece of a reply body waits for [`Self::release`], and so does the place where it breaks.
+    ///
+    /// A reset can overtake what was sent before it; a test that counts what arrived releases the break afterwards.
     pub fn hold(&self) {
         self.books.sluice.hold();
     }
@@ -181,6 +185,14 @@ impl Drop for Upstream {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: "openai", tls: true, alpn: Alpn::Both, cors: true, coding: None, deployments: Vec::new() }
+        Self {
+            name: "openai",
+            at: None,
+            tls: true,
+            alpn: Alpn::Both,
+            cors: true,
+            coding: None,
+            deployments: Vec::new(),
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::coding::Coding;
 use super::fault::Fault;
 use super::link::Link;
 use super::operation::{self, Ask, Form, Lost, Operation};
-use super::script::Script;
+use super::script::{Piece, Script};
 use super::{chat, completion, embeddings, files, responses, words};
 
 /// What all connections share.
@@ -42,14 +42,17 @@ pub async fn answer(
         link.leave();
     }
     let seen = receive(&link, request, fault.early_answer).await;
+    // Whoever waits to see the request may release it at once.
+    let mut stalled = house.books.sluice.stall();
     house.books.see(seen.clone());
     if fault.stall {
-        house.books.sluice.stall().await;
+        stalled.changed().await.unwrap();
     }
     if fault.cut_head {
         return Err(Broken);
     }
-    let number = house.books.number_reply();
+    // A preflight takes no number, so that replies bear the same ids whether or not somebody else answers preflights.
+    let number = if seen.method == Method::OPTIONS { 0 } else { house.books.number_reply() };
     let script = house.script(&seen, &fault, number);
     Ok(house.dress(&seen, script, (fault, number), link))
 }
@@ -84,6 +87,9 @@ impl House {
     fn script(&self, seen: &Seen, fault: &Fault, number: u64) -> Script {
         if seen.method == Method::OPTIONS {
             return preflight(self.grants_cors(seen));
+        }
+        if fault.echo_key {
+            return echoed(&key_of(seen), fault.status.unwrap_or(401));
         }
         if let Some(script) = asked_error(fault) {
             return script;
@@ -146,6 +152,9 @@ impl House {
         if let Some(url) = &fault.redirect {
             put(headers, "location", url);
         }
+        if fault.echo_key {
+            put(headers, "x-key-was", &key_of(seen));
+        }
         if fault.close {
             put(headers, "connection", "close");
         }
@@ -196,6 +205,23 @@ fn asked_error(fault: &Fault) -> Option<Script> {
         _ => ("server_error", "", "The server had an error while processing your request. Sorry about that!"),
     };
     Some(Script::error(status, kind, code, message))
+}
+
+/// The key that a request carried.
+fn key_of(seen: &Seen) -> String {
+    let sent = seen.headers.get("api-key").or_else(|| seen.headers.get("authorization"));
+    let value = sent.map_or("", |value| value.to_str().unwrap());
+    value.strip_prefix("Bearer ").unwrap_or(value).to_owned()
+}
+
+fn echoed(key: &str, status: u16) -> Script {
+    let message = format!("Incorrect API key provided: {key}. Your key {key} is not ESCAPED.");
+    let mut script = Script::error(status, "invalid_request_error", "invalid_api_key", &message);
+    let escaped = key.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect::<String>();
+    let whole = String::from_utf8(script.pieces[0].bytes.to_vec()).unwrap().replace("ESCAPED", &escaped);
+    let (first, second) = whole.split_at(whole.find(key).unwrap() + key.len() / 2);
+    script.pieces = vec![Piece::new(first), Piece::new(second)];
+    script
 }
 
 fn refuse(ask: &Ask) -> Option<Script> {
@@ -260,10 +286,10 @@ fn measure(headers: &mut HeaderMap, script: &mut Script, coding: Option<Coding>,
     if script.status == StatusCode::NO_CONTENT {
         return;
     }
-    for piece in &mut script.pieces {
-        if let Some(coding) = coding {
-            piece.bytes = coding.encode(&piece.bytes);
-        }
+    if let Some(coding) = coding {
+        let whole: Vec<u8> = script.pieces.iter().flat_map(|piece| piece.bytes.clone()).collect();
+        script.pieces.truncate(1);
+        script.pieces[0].bytes = coding.encode(&whole);
     }
     let length: usize = script.pieces.iter().map(|piece| piece.bytes.len()).sum();
     let length = if fault.short_body { length + 10 } else { length };

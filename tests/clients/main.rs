@@ -1,0 +1,16 @@
+//! Real clients, unchanged, against the gate: what they see must be what they see without it, and the books must agree.
+//!
+//! `setup.sh` installs the clients; then `cargo test --test clients -- --ignored --test-threads=1`.
+
+#[cfg(test)]
+pub mod books;
+#[cfg(test)]
+pub mod gate;
+#[cfg(test)]
+pub mod script;
+#[cfg(test)]
+#[path = "../it/bench/upstream/mod.rs"]
+pub mod upstream;
+
+#[cfg(test)]
+mod tests;
