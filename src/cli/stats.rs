@@ -53,8 +53,17 @@ pub fn print(args: &StatsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A time stamp without its fraction: the books are not read to the nanosecond.
+fn to_the_second(stamp: &str) -> String {
+    match (stamp.split_once('.'), stamp.ends_with('Z')) {
+        (Some((whole, _)), true) => format!("{whole}Z"),
+        _ => stamp.to_owned(),
+    }
+}
+
 fn show(stats: &Value, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} to {}", cell(&stats["since"]), cell(&stats["until"]))?;
+    let [since, until] = ["since", "until"].map(|end| to_the_second(&cell(&stats[end])));
+    writeln!(out, "{since} to {until}")?;
     let no_groups = serde_json::Map::new();
     let groups = stats["by"].as_object().unwrap_or(&no_groups);
     if groups.is_empty() {

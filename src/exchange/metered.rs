@@ -88,14 +88,9 @@ impl Parts {
         };
         match taken {
             Err(Unreadable) => self.fail(ReplyError::Unreadable),
-            Ok(()) if self.is_all_here() => self.finish(),
+            Ok(()) if self.reply.is_end_stream() => self.finish(),
             Ok(()) => {}
         }
-    }
-
-    /// Whether the last byte came. Who knows the length does not ask again, and the end itself may come later.
-    fn is_all_here(&self) -> bool {
-        self.reply.is_end_stream() || self.reply.size_hint().exact() == Some(0)
     }
 
     fn finish(&mut self) {
@@ -176,8 +171,7 @@ impl Body for Metered {
 impl Drop for Metered {
     fn drop(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
-        // A booked reply that is all here but for its end is read to that, so that its upstream is told of no break.
-        if parts.ended && (parts.broken.is_some() || parts.reply.is_end_stream() || !parts.is_all_here()) {
+        if parts.ended {
             return;
         }
         match &self.drains {

@@ -29,16 +29,16 @@ impl TestGate {
         Self::toward(origin.address(), origin.ca_pem(), upstream, more)
     }
 
+    /// As [`TestGate::with_upstream`], for any server whose certificate `ca_pem` signed.
+    pub fn toward(address: SocketAddr, ca_pem: &str, upstream: &str, more: &str) -> Self {
+        Self::beside(TempDir::new().unwrap(), (address, ca_pem), (upstream, more))
+    }
+
     /// As [`TestGate::start`], with the certificate of another stand-in as the file `other.pem`.
     pub fn trusting(origin: &Upstream, other: &Upstream, more: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("other.pem"), other.ca_pem()).unwrap();
         Self::beside(folder, (origin.address(), origin.ca_pem()), ("", more))
-    }
-
-    /// As [`TestGate::with_upstream`], for any server whose certificate `ca_pem` signed.
-    pub fn toward(address: SocketAddr, ca_pem: &str, upstream: &str, more: &str) -> Self {
-        Self::beside(TempDir::new().unwrap(), (address, ca_pem), (upstream, more))
     }
 
     fn beside(folder: TempDir, (address, ca_pem): (SocketAddr, &str), (upstream, more): (&str, &str)) -> Self {
