@@ -90,7 +90,8 @@ impl Relay {
         let from_page = request.headers().contains_key(ORIGIN)
             && (origin.ingress != Ingress::BaseUrl || !cors::is_foreign_page(request.headers()));
         let exchange = Exchange { relay: &self.0, origin, id: &id, time, begun: Instant::now() };
-        let outcome = guarded(exchange.run(request)).await;
+        // Boxed, so that a connection at rest does not keep room for an exchange.
+        let outcome = guarded(Box::pin(exchange.run(request))).await;
         let (mut response, own) = match outcome {
             Ok(response) => (response, false),
             Err(fault) => (fault.answer(), true),
@@ -168,7 +169,7 @@ impl Exchange<'_> {
                 let call = call.inspect_err(|fault| {
                     booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
                 })?;
-                self.call(&head, path, &booking, &call).await
+                self.call(head, path, &booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
             Endpoint::Other => self.other(&head, path, body, &booking).await,
@@ -240,13 +241,14 @@ impl Exchange<'_> {
     /// A call with a model: tried at one target after the other while nothing was sent.
     async fn call(
         &self,
-        head: &Head,
+        mut head: Head,
         path: PathAndQuery,
         booking: &Booking,
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
         let last = targets.len();
+        let from_page = head.headers.contains_key(ORIGIN);
         for (number, target) in (1..).zip(&targets) {
             self.spend(booking, target, &head.headers)?;
             let metering = booking.policy.metering;
@@ -255,7 +257,9 @@ impl Exchange<'_> {
                 include_usage: metering.inject_usage && target.takes_include_usage,
             });
             let injected = outgoing.adds_usage;
-            let mut sent = head.headers.clone();
+            // Nobody needs them after the last attempt.
+            let is_last = number as usize == last;
+            let mut sent = if is_last { std::mem::take(&mut head.headers) } else { head.headers.clone() };
             headers::toward_upstream(&mut sent, &target.credential);
             if outgoing.decoded {
                 sent.remove(CONTENT_ENCODING);
@@ -272,7 +276,7 @@ impl Exchange<'_> {
                 receipt: booking.attempt(number, target),
                 passed: Passed {
                     swapped: target.credential != Credential::Clients,
-                    from_page: head.headers.contains_key(ORIGIN),
+                    from_page,
                     stream: call.stream,
                     metered: true,
                     injected,
@@ -282,7 +286,7 @@ impl Exchange<'_> {
             };
             match attempt.run(request).await {
                 Ok(response) => return Ok(response),
-                Err(failure) if failure.unsent && (number as usize) < last => {}
+                Err(failure) if failure.unsent && !is_last => {}
                 Err(failure) => return Err(Fault::upstream(&failure)),
             }
         }
