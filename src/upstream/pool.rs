@@ -175,7 +175,7 @@ impl Pool {
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(H2_WINDOW)
-            .initial_connection_window_size(H2_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
             .handshake(TokioIo::new(wire))
             .await
             .map_err(failed)?;
@@ -295,4 +295,7 @@ where
 const IDLE: Duration = Duration::from_secs(30);
 /// Idle connections kept for one destination and worker.
 const MAX_IDLE: usize = 512;
-const H2_WINDOW: u32 = 1 << 20;
+/// What a reply may send ahead of a client that does not read.
+const H2_WINDOW: u32 = 256 << 10;
+/// As good as none: replies share the connection, and one that nobody reads must not hold up the others.
+const H2_CONNECTION_WINDOW: u32 = 1 << 30;
