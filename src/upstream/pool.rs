@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout};
@@ -97,6 +97,11 @@ impl Pool {
             let broken = || breakage.as_ref().is_some_and(|broken| broken.load(Ordering::Relaxed));
             let sent = timeout(limit, self.send_over(way, &key, to, request)).await;
             match sent {
+                Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    // Nobody asked for it: what follows would be no HTTP.
+                    let cause = "it switched protocols without being asked".into();
+                    return Err(Failure::sent(FailureKind::Closed { host: to.at.to_string(), cause }));
+                }
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(Unanswered { request: Some(again), .. })) if kept => {
                     if shared {
