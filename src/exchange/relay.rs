@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts as Head;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -193,8 +193,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// Whether the request names the host that its connection was made to.
+    /// Whether the request can be meant for an API, and names the host that its connection was made to.
     fn admit(&self, head: &Head) -> Result<(), Fault> {
+        // A tunnel within would not be HTTP any more, and a trace shows the key that was added.
+        if [Method::CONNECT, Method::TRACE].contains(&head.method) {
+            let message = format!("the method `{}` cannot be relayed", head.method);
+            return Err(Fault::client(StatusCode::METHOD_NOT_ALLOWED, Some("method_not_allowed"), message));
+        }
         if self.origin.ingress == Ingress::BaseUrl {
             if cors::is_foreign_page(&head.headers) {
                 return Err(Fault::client(
