@@ -112,6 +112,10 @@ impl Pool {
                 Ok(Err(_)) if broken() => return Err(Failure::sent(FailureKind::ClientBody)),
                 Ok(Err(unanswered)) => return Err(unanswered.into_failure(&to.at)),
                 Err(_) => {
+                    if shared {
+                        // It may be dead, as after a change of networks, and would keep every further call waiting.
+                        self.forget_shared(&key);
+                    }
                     let host = to.at.to_string();
                     return Err(Failure::sent(FailureKind::Timeout { host, what: "answer", limit }));
                 }
