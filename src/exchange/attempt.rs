@@ -110,7 +110,7 @@ impl Passed {
             return None;
         }
         let trim = Trim { usage: self.injected, empty_chunks: self.drops_empty_chunks };
-        let edits = framing == Framing::Events && (trim.usage || trim.empty_chunks);
+        let edits = framing == Framing::Events && !trim.is_idle();
         let meter = match framing {
             Framing::Document => Meter::json(),
             Framing::Events => Meter::stream(),

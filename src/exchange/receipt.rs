@@ -152,11 +152,6 @@ impl Receipt {
         self.0.as_ref().map_or(0, |open| open.entry.status)
     }
 
-    /// Whether the entry is already in the books.
-    pub fn is_closed(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// Books the attempt.
     pub fn close(&mut self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
         let Some(open) = self.0.take() else { return };

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::dialect::call::{Call, CallError, Edits};
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::caller::{bounded, caller};
@@ -30,6 +30,7 @@ use crate::ledger::Ledger;
 use crate::ledger::entry::Ingress;
 use crate::ledger::ids::Ids;
 use crate::net::host::HostPort;
+use crate::policy::routing::Ask;
 use crate::policy::target::{Credential, Destination, Scheme, Target};
 use crate::policy::{Live, OnDisconnect, Policy};
 use crate::upstream::failure::Failure;
@@ -223,13 +224,7 @@ impl Exchange<'_> {
         Err(Fault::misdirected(&self.origin.at.to_string()))
     }
 
-    async fn read(
-        &self,
-        dialect: crate::dialect::endpoint::Dialect,
-        head: &Head,
-        body: Incoming,
-        booking: &mut Booking,
-    ) -> Result<Call, Fault> {
+    async fn read(&self, dialect: Dialect, head: &Head, body: Incoming, booking: &mut Booking) -> Result<Call, Fault> {
         let limit = self.relay.body_bytes;
         let bytes = inbound::collect(body, &head.headers, limit).await.map_err(InboundError::into_fault)?;
         booking.bytes_up = bytes.len() as u64;
@@ -375,13 +370,7 @@ impl Exchange<'_> {
 
     fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         let origin = self.origin_target(path.clone());
-        let ask = crate::policy::routing::Ask {
-            endpoint: &booking.endpoint,
-            model,
-            path,
-            origin: &origin,
-            draw: self.relay.draw(),
-        };
+        let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
         booking.policy.routing.plan(&ask).map_err(|refusal| {
             booking.refuse(400, "refused by routing");
             Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), refusal.to_string())

@@ -4,7 +4,7 @@ pub mod entry;
 mod hours;
 pub mod ids;
 pub mod key;
-mod names;
+pub mod names;
 pub mod page;
 mod ring;
 pub mod since;
