@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 
 use crate::dialect::coding::Coding;
 use crate::dialect::rewrite::Rewriter;
@@ -19,7 +19,7 @@ use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
 use crate::net::secret::Secret;
 use crate::policy::target::Destination;
-use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::failure::Failure;
 use crate::upstream::pool::Pool;
 use crate::upstream::request::Outbound;
 
@@ -77,13 +77,6 @@ impl Attempt {
                 receipt.close(outcome, None, Some(&failure.to_string()));
                 Err(failure)
             }
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                // Nobody asked for it: what follows would be no HTTP.
-                let cause = "it switched protocols without being asked".into();
-                let failure = Failure::sent(FailureKind::Closed { host: destination.at.to_string(), cause });
-                receipt.close(Outcome::UpstreamError, None, Some(&failure.to_string()));
-                Err(failure)
-            }
             Ok(response) => {
                 let (mut head, reply) = response.into_parts();
                 receipt.answered(head.status.as_u16());
@@ -117,7 +110,7 @@ impl Passed {
             return None;
         }
         let trim = Trim { usage: self.injected, empty_chunks: self.drops_empty_chunks };
-        let edits = framing == Framing::Events && (trim.usage || trim.empty_chunks);
+        let edits = framing == Framing::Events && !trim.is_idle();
         let meter = match framing {
             Framing::Document => Meter::json(),
             Framing::Events => Meter::stream(),
@@ -170,7 +163,8 @@ impl<F: Future + 'static> Future for Detachable<F> {
 
 impl<F: Future + 'static> Drop for Detachable<F> {
     fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
+        // What panicked cannot be polled again, and has been booked by its own end.
+        if let Some(work) = self.work.take().filter(|_| !std::thread::panicking()) {
             // The answer is dropped as soon as it is there, which sends its body the same way.
             self.drains.push(Job::Waiting(Box::pin(async move { drop(work.await) })));
         }

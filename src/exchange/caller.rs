@@ -8,6 +8,7 @@ use http::header::USER_AGENT;
 use crate::exchange::headers::LABEL;
 use crate::exchange::origin::Origin;
 use crate::ledger::entry::Client;
+use crate::ledger::names::shortened;
 
 /// Reads the caller from the connection and the request's headers.
 pub fn caller(origin: &Origin, headers: &HeaderMap) -> Client {
@@ -22,12 +23,5 @@ pub fn caller(origin: &Origin, headers: &HeaderMap) -> Client {
 
 /// A name that a client chose, cut to what the books take.
 pub fn bounded(text: &str) -> Arc<str> {
-    let mut end = text.len().min(NAME_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].into()
+    shortened(text).into()
 }
-
-/// Bytes of a name in the books.
-const NAME_BYTES: usize = 128;

@@ -43,10 +43,10 @@ impl Drains {
         let open = Rc::clone(&drains.open);
         let work = async move {
             while let Some(job) = jobs.recv().await {
-                let open = Rc::clone(&open);
+                let place = Place(Rc::clone(&open));
                 tokio::task::spawn_local(async move {
+                    let _place = place;
                     drain(job).await;
-                    open.set(open.get() - 1);
                 });
             }
         };
@@ -68,6 +68,15 @@ impl Drains {
     /// How many are being read.
     pub fn open(&self) -> usize {
         self.open.get()
+    }
+}
+
+/// One of the places among those that are read; free again also when its task panics.
+struct Place(Rc<Cell<usize>>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -126,16 +135,20 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_that_is_over_makes_room() {
+    fn a_drain_that_is_over_makes_room_also_when_it_panics() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let local = tokio::task::LocalSet::new();
         let (drains, work) = Drains::new();
         local.spawn_local(work);
         drains.push(Job::Waiting(Box::pin(async {})));
+        drains.push(Job::Waiting(Box::pin(async { panic!("a bug") })));
         local.block_on(&runtime, async {
-            while drains.open() > 0 {
-                tokio::task::yield_now().await;
-            }
+            let over = timeout(Duration::from_secs(10), async {
+                while drains.open() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            });
+            over.await.unwrap();
         });
     }
 }

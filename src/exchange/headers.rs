@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 use crate::policy::target::Credential;
@@ -31,7 +31,7 @@ pub fn toward_upstream(headers: &mut HeaderMap, credential: &Credential) {
         return;
     }
     // These were meant for the host that the client asked for, and for nobody else.
-    for name in [AUTHORIZATION, API_KEY, COOKIE, ORGANIZATION, PROJECT] {
+    for name in CLIENTS_OWN {
         headers.remove(name);
     }
     let (name, value) = match credential {
@@ -51,13 +51,16 @@ pub fn narrow_codings(headers: &mut HeaderMap, edited: bool) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         return;
     }
-    let Some(accepted) = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else { return };
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        return;
+    }
     let known = |coding: &&str| {
         let name = coding.split(';').next().unwrap_or_default().trim();
         READABLE.iter().any(|readable| readable.eq_ignore_ascii_case(name))
     };
-    let codings = || accepted.split(',').map(str::trim);
-    if codings().all(|coding| known(&coding)) {
+    let lines = || headers.get_all(ACCEPT_ENCODING).iter();
+    let codings = || lines().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim);
+    if lines().all(|line| line.to_str().is_ok()) && codings().all(|coding| known(&coding)) {
         return;
     }
     let kept: Vec<&str> = codings().filter(known).collect();
@@ -105,8 +108,18 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 pub const API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// Whose call it is; for the books only.
 pub const LABEL: HeaderName = HeaderName::from_static("x-tollgate-label");
-const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
-const PROJECT: HeaderName = HeaderName::from_static("openai-project");
+/// What says who the client is, in every form in which some API takes its key.
+const CLIENTS_OWN: [HeaderName; 8] = [
+    AUTHORIZATION,
+    API_KEY,
+    COOKIE,
+    HeaderName::from_static("ocp-apim-subscription-key"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    // Pages cannot set other headers on a WebSocket, so their key is one of its protocols.
+    SEC_WEBSOCKET_PROTOCOL,
+    HeaderName::from_static("x-api-key"),
+];
 const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -133,6 +146,9 @@ mod tests {
             ("cookie", "a=b"),
             ("openai-organization", "org"),
             ("openai-project", "proj"),
+            ("x-api-key", "client"),
+            ("ocp-apim-subscription-key", "client"),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-client"),
             ("connection", "keep-alive, X-Hop"),
             ("x-hop", "1"),
             ("proxy-authorization", "Basic x"),
@@ -165,7 +181,7 @@ mod tests {
     fn the_host_that_was_asked_for_gets_the_clients_own_headers() {
         let mut headers = sent();
         toward_upstream(&mut headers, &Credential::Clients);
-        for name in ["authorization", "cookie", "openai-organization"] {
+        for name in ["authorization", "cookie", "openai-organization", "x-api-key"] {
             assert!(headers.contains_key(name), "{name}");
         }
         for name in ["x-hop", "proxy-authorization", "te", "connection", "host"] {
@@ -180,6 +196,15 @@ mod tests {
             headers.insert(AUTHORIZATION, HeaderValue::from_static(value));
             assert_eq!(has_credential(&headers), has, "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_second_line_of_codings_is_no_way_around_the_meter() {
+        let mut headers = HeaderMap::new();
+        headers.append(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.append(ACCEPT_ENCODING, HeaderValue::from_static("x-lz, br"));
+        narrow_codings(&mut headers, false);
+        assert_eq!(headers.get_all(ACCEPT_ENCODING).iter().collect::<Vec<_>>(), ["gzip, br"]);
     }
 
     #[test]

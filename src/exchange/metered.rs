@@ -143,6 +143,15 @@ impl Parts {
     }
 }
 
+impl Drop for Parts {
+    fn drop(&mut self) {
+        // Only a stop drops them unbooked: what has been read by then counts.
+        if !self.ended && !std::thread::panicking() {
+            self.leave(Some("the gate was stopping"));
+        }
+    }
+}
+
 impl Body for Metered {
     type Data = Bytes;
     type Error = ReplyError;

@@ -107,7 +107,8 @@ impl Booking {
 
 /// The open entry of one attempt.
 ///
-/// Dropped without [`Receipt::close`], it books that the client went away: nothing else drops an exchange.
+/// Dropped without [`Receipt::close`], it books that the client went away: but for a panic, nothing else drops an
+/// exchange.
 #[derive(Debug)]
 pub struct Receipt(Option<Box<Open>>);
 
@@ -149,11 +150,6 @@ impl Receipt {
     /// The status so far; 0 before there is one.
     pub fn status(&self) -> u16 {
         self.0.as_ref().map_or(0, |open| open.entry.status)
-    }
-
-    /// Whether the entry is already in the books.
-    pub fn is_closed(&self) -> bool {
-        self.0.is_none()
     }
 
     /// Books the attempt.
@@ -200,6 +196,9 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return self.close(Outcome::Unknown, None, Some("the gate failed"));
+        }
         self.close(Outcome::ClientClosed, None, None);
     }
 }
@@ -219,4 +218,52 @@ fn log(entry: &Entry) {
 
 fn millis(begun: Instant) -> u64 {
     u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use http::uri::PathAndQuery;
+
+    use super::*;
+    use crate::ledger::page::Query;
+    use crate::net::host::HostPort;
+    use crate::policy::target::Scheme;
+
+    fn booking() -> Booking {
+        Booking {
+            ledger: Ledger::new(10),
+            policy: Arc::default(),
+            id: "id".into(),
+            time: Timestamp::UNIX_EPOCH,
+            begun: Instant::now(),
+            client: Client { address: Ipv4Addr::LOCALHOST.into(), process: None, agent: None, label: None },
+            ingress: Ingress::Connect,
+            host: "api.openai.com".into(),
+            endpoint: Endpoint::Other,
+            stream: false,
+            model: None,
+            tier: None,
+            bytes_up: 0,
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_panics_is_not_booked_as_its_clients_doing() {
+        let booking = booking();
+        let at = HostPort::parse("api.openai.com", 443).unwrap();
+        let target = Target::origin(Scheme::Https, at, PathAndQuery::from_static("/"));
+        drop(booking.attempt(1, &target));
+        let receipt = booking.attempt(2, &target);
+        let work = catch_unwind(AssertUnwindSafe(|| {
+            let _open = receipt;
+            panic!("a bug");
+        }));
+        assert!(work.is_err());
+        let entries = booking.ledger.entries(&Query::default()).entries;
+        let outcomes: Vec<Outcome> = entries.iter().map(|kept| kept.entry.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Unknown, Outcome::ClientClosed]);
+    }
 }

@@ -10,13 +10,13 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts as Head;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::dialect::call::{Call, CallError, Edits};
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::caller::{bounded, caller};
@@ -30,6 +30,7 @@ use crate::ledger::Ledger;
 use crate::ledger::entry::Ingress;
 use crate::ledger::ids::Ids;
 use crate::net::host::HostPort;
+use crate::policy::routing::Ask;
 use crate::policy::target::{Credential, Destination, Scheme, Target};
 use crate::policy::{Live, OnDisconnect, Policy};
 use crate::upstream::failure::Failure;
@@ -194,8 +195,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// Whether the request names the host that its connection was made to.
+    /// Whether the request can be meant for an API, and names the host that its connection was made to.
     fn admit(&self, head: &Head) -> Result<(), Fault> {
+        // A tunnel within would not be HTTP any more, and a trace shows the key that was added.
+        if [Method::CONNECT, Method::TRACE].contains(&head.method) {
+            let message = format!("the method `{}` cannot be relayed", head.method);
+            return Err(Fault::client(StatusCode::METHOD_NOT_ALLOWED, Some("method_not_allowed"), message));
+        }
         if self.origin.ingress == Ingress::BaseUrl {
             if cors::is_foreign_page(&head.headers) {
                 return Err(Fault::client(
@@ -219,13 +225,7 @@ impl Exchange<'_> {
         Err(Fault::misdirected(&self.origin.at.to_string()))
     }
 
-    async fn read(
-        &self,
-        dialect: crate::dialect::endpoint::Dialect,
-        head: &Head,
-        body: Incoming,
-        booking: &mut Booking,
-    ) -> Result<Call, Fault> {
+    async fn read(&self, dialect: Dialect, head: &Head, body: Incoming, booking: &mut Booking) -> Result<Call, Fault> {
         let limit = self.relay.body_bytes;
         let bytes = inbound::collect(body, &head.headers, limit).await.map_err(InboundError::into_fault)?;
         booking.bytes_up = bytes.len() as u64;
@@ -374,13 +374,7 @@ impl Exchange<'_> {
 
     fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         let origin = self.origin_target(path.clone());
-        let ask = crate::policy::routing::Ask {
-            endpoint: &booking.endpoint,
-            model,
-            path,
-            origin: &origin,
-            draw: self.relay.draw(),
-        };
+        let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
         booking.policy.routing.plan(&ask).map_err(|refusal| {
             booking.refuse(400, "refused by routing");
             Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), refusal.to_string())

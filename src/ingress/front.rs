@@ -26,7 +26,7 @@ use crate::net::strict::Strict;
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
-use crate::session::serve::h1;
+use crate::session::serve::{closing, h1};
 use crate::session::terminate::terminate;
 use crate::session::tunnel::tunnel;
 
@@ -62,7 +62,7 @@ impl Front {
             return fault.answer();
         }
         if request.method() == Method::CONNECT {
-            return self.connect(request).await;
+            return closing(self.connect(request).await);
         }
         if request.uri().authority().is_some() {
             return self.forward(request).await;

@@ -4,7 +4,7 @@ pub mod entry;
 mod hours;
 pub mod ids;
 pub mod key;
-mod names;
+pub mod names;
 pub mod page;
 mod ring;
 pub mod since;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
-use self::entry::{Entry, Model};
+use self::entry::{Entry, Model, Tier};
 use self::hours::Hours;
 use self::key::Registry;
 use self::names::{LONGEST, shortened};
@@ -27,6 +27,7 @@ use self::page::{Page, Query};
 use self::ring::Ring;
 use self::stats::{Stats, StatsQuery};
 use self::tunnels::Tunnels;
+use crate::dialect::endpoint::Endpoint;
 
 /// The books; cheap to clone, and every clone is the same books.
 #[derive(Clone, Debug)]
@@ -108,5 +109,15 @@ fn bound(entry: &mut Entry) {
         if let Some(text) = name.as_deref().filter(|text| text.len() > LONGEST) {
             *name = Some(shortened(text).into());
         }
+    }
+    let Tier { asked, served } = &mut entry.tier;
+    for name in [asked, served, &mut entry.upstream_id] {
+        if let Some(text) = name.as_deref().filter(|text| text.len() > LONGEST) {
+            *name = Some(shortened(text).into());
+        }
+    }
+    if let Endpoint::Model(id) = &mut entry.endpoint {
+        // The books show the operation, never the id in its path.
+        *id = String::new();
     }
 }

@@ -4,11 +4,11 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::entry::{Client, Ingress, Outcome, Tier};
+use super::entry::{Client, Ingress, Outcome};
 use super::key::By;
 use super::totals::Totals;
 use super::*;
-use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::endpoint::Dialect;
 use crate::policy::target::{Route, RouteKind};
 use crate::units::{Basis, Cost, Usage};
 
@@ -92,6 +92,21 @@ fn names_beyond_a_thousand_are_booked_as_other() {
         assert_eq!((rows[0].key.as_str(), rows[0].sums.totals.requests), ("other", 500));
     }
     assert_eq!(stats.by[0].1[1].key, "m0000");
+}
+
+#[test]
+fn whatever_strangers_chose_a_listed_entry_stays_small() {
+    let ledger = Ledger::new(1);
+    let long = "x".repeat(1 << 20);
+    let mut entry = entry(&long, NOON);
+    entry.endpoint = Endpoint::Model(long.clone());
+    entry.tier = Tier { asked: Some(long.as_str().into()), served: Some(long.as_str().into()) };
+    entry.upstream_id = Some(long.as_str().into());
+    entry.client.agent = Some(long.as_str().into());
+    ledger.post(entry);
+    let page = ledger.entries(&Query::default());
+    let listed = format!("{:?}", page.entries[0].entry);
+    assert!(listed.len() < 4096, "{} bytes", listed.len());
 }
 
 #[test]

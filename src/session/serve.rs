@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -89,7 +90,18 @@ async fn relayed(
     if let Some(fault) = Fault::malformed(&request) {
         return Ok(fault.answer());
     }
+    if request.method() == Method::CONNECT {
+        return Ok(closing(house.relay.handle(request, &origin).await));
+    }
     Ok(house.relay.handle(request, &origin).await)
+}
+
+/// The answer to a CONNECT; where it refuses, the connection ends, because [`Strict`] takes what follows for a tunnel.
+pub fn closing(mut response: Response<Answer>) -> Response<Answer> {
+    if !response.status().is_success() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// hyper refuses to work with less.

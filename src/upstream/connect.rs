@@ -1,8 +1,10 @@
 //! Dialling: look-up, the gate's own addresses refused, TCP, verified TLS.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -15,7 +17,6 @@ use crate::policy::target::{Destination, ExtraRoots, Scheme};
 use crate::system::roots::{MachineRoots, RootsError, root_store};
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::wire::Wire;
-use std::time::Duration;
 
 /// Makes connections for tunnels and for exchanges; shared by all workers.
 #[derive(Debug)]
@@ -172,7 +173,32 @@ pub enum TrustError {
 }
 
 /// Whether packets to `address` stay on this machine: only then can a socket be bound to it.
+///
+/// Where that cannot be found out, as without a free descriptor, it counts as one of this machine.
 fn is_of_this_machine(address: IpAddr) -> bool {
     let address = address.to_canonical();
-    address.is_loopback() || address.is_unspecified() || UdpSocket::bind((address, 0)).is_ok()
+    let elsewhere = || UdpSocket::bind((address, 0)).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
+    address.is_loopback() || address.is_unspecified() || !elsewhere()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_another_machines_only_where_the_system_says_so() {
+        for (address, own) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("0.0.0.0", true),
+            ("::1", true),
+            ("::", true),
+            ("::ffff:127.0.0.1", true),
+            // Neither yes nor no: without its interface it cannot be bound, whoever has it.
+            ("fe80::1", true),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(is_of_this_machine(address.parse().unwrap()), own, "{address}");
+        }
+    }
 }

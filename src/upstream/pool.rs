@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout};
@@ -97,6 +97,11 @@ impl Pool {
             let broken = || breakage.as_ref().is_some_and(|broken| broken.load(Ordering::Relaxed));
             let sent = timeout(limit, self.send_over(way, &key, to, request)).await;
             match sent {
+                Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    // Nobody asked for it: what follows would be no HTTP.
+                    let cause = "it switched protocols without being asked".into();
+                    return Err(Failure::sent(FailureKind::Closed { host: to.at.to_string(), cause }));
+                }
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(Unanswered { request: Some(again), .. })) if kept => {
                     if shared {
@@ -107,6 +112,10 @@ impl Pool {
                 Ok(Err(_)) if broken() => return Err(Failure::sent(FailureKind::ClientBody)),
                 Ok(Err(unanswered)) => return Err(unanswered.into_failure(&to.at)),
                 Err(_) => {
+                    if shared {
+                        // It may be dead, as after a change of networks, and would keep every further call waiting.
+                        self.forget_shared(&key);
+                    }
                     let host = to.at.to_string();
                     return Err(Failure::sent(FailureKind::Timeout { host, what: "answer", limit }));
                 }
@@ -175,7 +184,7 @@ impl Pool {
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(H2_WINDOW)
-            .initial_connection_window_size(H2_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
             .handshake(TokioIo::new(wire))
             .await
             .map_err(failed)?;
@@ -295,4 +304,7 @@ where
 const IDLE: Duration = Duration::from_secs(30);
 /// Idle connections kept for one destination and worker.
 const MAX_IDLE: usize = 512;
-const H2_WINDOW: u32 = 1 << 20;
+/// What a reply may send ahead of a client that does not read.
+const H2_WINDOW: u32 = 256 << 10;
+/// As good as none: replies share the connection, and one that nobody reads must not hold up the others.
+const H2_CONNECTION_WINDOW: u32 = 1 << 30;

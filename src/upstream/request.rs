@@ -70,6 +70,12 @@ impl Body for Outbound {
             })),
             Self::Stream { body, count, broken } => {
                 let polled = Pin::new(body).poll_frame(cx);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && frame.is_trailers()
+                {
+                    // No API asks for them, and they could hold what the headers of another host must not.
+                    return Poll::Ready(None);
+                }
                 match &polled {
                     Poll::Ready(Some(Ok(frame))) => {
                         let bytes = frame.data_ref().map_or(0, Bytes::len);

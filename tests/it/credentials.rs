@@ -13,6 +13,7 @@ use tollgate::ledger::entry::Outcome;
 
 use crate::bench::client::{Answered, Client, read};
 use crate::bench::gate::TestGate;
+use crate::bench::raw::Raw;
 use crate::bench::upstream::{Options, Upstream};
 
 #[tokio::test]
@@ -108,6 +109,25 @@ async fn the_key_of_one_host_never_reaches_another() {
         }
         assert!(host.connections().0 <= 8, "connections are reused");
     }
+}
+
+#[tokio::test]
+async fn what_a_client_says_behind_its_body_goes_to_nobody() {
+    let (origin, mirror) = (Upstream::start(Options::default()), Upstream::start(Options::default()));
+    let duplicate = format!(
+        r#"duplicates: [{{ name: "mirror", url: "{}", apiKey: "sk-mirror-key", ca: "other.pem" }}]"#,
+        mirror.url()
+    );
+    let gate = TestGate::trusting(&origin, &mirror, &duplicate);
+    let mut client = Raw::open(gate.proxy()).await;
+    let head = "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-client\r\n";
+    let body = "Transfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n3\r\nabc\r\n0\r\n";
+    client.send(format!("{head}{body}Authorization: Bearer sk-client\r\n\r\n")).await;
+    client.answer().await.unwrap();
+    let seen = &mirror.seen()[0];
+    assert_eq!((&*seen.body, seen.whole), (&b"abc"[..], true));
+    assert_eq!(seen.headers["authorization"], "Bearer sk-mirror-key");
+    assert!(seen.trailers.is_empty(), "{:?}", seen.trailers);
 }
 
 #[tokio::test]

@@ -181,6 +181,8 @@ async fn an_upstream_that_does_not_answer_in_time_is_a_504_booked_as_a_timeout()
         assert_fault(&answered, StatusCode::GATEWAY_TIMEOUT, "false");
         let entry = only_entry(&gate).await;
         assert_eq!(entry.outcome, Outcome::Timeout);
+        // A connection that is silent may be dead, so it takes no further calls.
+        assert_eq!(upstream.connections().0, 2, "{upstream_alpn:?}");
         upstream.release_all();
     }
 }

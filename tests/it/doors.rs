@@ -184,6 +184,27 @@ async fn answers_without_a_body_and_without_a_length_pass_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_server_that_switches_protocols_unasked_is_an_upstream_that_failed() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, "");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let mut peer = Raw::over(listener.accept().await.unwrap().0);
+        peer.exactly(1).await;
+        peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+        peer.rest().await
+    });
+    let mut client = Raw::open(gate.proxy()).await;
+    client
+        .send(format!("GET http://{at}/ HTTP/1.1\r\nHost: {at}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"))
+        .await;
+    let answer = client.answer().await.unwrap();
+    assert_eq!(answer.status, 502, "{}", answer.head);
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn https_to_any_other_host_goes_through_connect_only() {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, "");

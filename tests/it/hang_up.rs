@@ -5,6 +5,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tollgate::ledger::entry::{Entry, Outcome};
+use tollgate::ledger::page::Query;
 use tollgate::units::Basis;
 
 use crate::bench::client::{Client, connect, handshake};
@@ -67,6 +68,21 @@ fn assert_billed(entry: &Entry, upstream: &Upstream) {
     assert!(bill.completed);
     assert_eq!((usage.input, usage.output), (Some(bill.input), Some(bill.output)));
     assert!(entry.cost.is_some());
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_forced_stop_is_booked() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, "");
+    hang_up_mid_stream(&upstream, &gate, "http/1.1").await;
+    let ledger = gate.gate.ledger().clone();
+    assert!(gate.entries().is_empty(), "it is still being read");
+    drop(gate);
+    let page = ledger.entries(&Query::default());
+    assert_eq!(page.entries.len(), 1);
+    let entry = &page.entries[0].entry;
+    assert_eq!(entry.outcome, Outcome::ClientClosed);
+    assert!(entry.model.served.is_some() && entry.upstream_id.is_some(), "{entry:?}");
 }
 
 #[tokio::test]

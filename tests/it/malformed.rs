@@ -87,6 +87,33 @@ async fn a_connect_whose_authority_is_no_host_and_port_is_refused() {
 }
 
 #[tokio::test]
+async fn after_a_connect_that_failed_nothing_unchecked_is_served() {
+    let (upstream, gate) = started();
+    let unchecked = format!("{HEAD}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n");
+    // Nobody listens on port 1.
+    let mut client = Raw::open(gate.proxy()).await;
+    client.send(format!("CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n{unchecked}")).await;
+    assert_eq!(client.answer().await.unwrap().status, 502);
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(upstream.connections().0, 0);
+}
+
+#[tokio::test]
+async fn what_an_api_never_answers_stays_within_the_gate() {
+    let (upstream, gate) = started();
+    for (method, target) in [("CONNECT", "api.openai.com:443"), ("TRACE", "/v1/models")] {
+        let mut client = opened(&gate).await;
+        client.send(format!("{method} {target} HTTP/1.1\r\n{FIELDS}\r\n")).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, 405, "{method}");
+        assert_openai_error(&answer, method);
+        // What follows a CONNECT is not looked at as HTTP, so nothing may.
+        assert_eq!(answer.header("connection"), (method == "CONNECT").then_some("close"));
+    }
+    assert!(upstream.seen().is_empty(), "{:?}", upstream.seen());
+}
+
+#[tokio::test]
 async fn a_body_whose_chunks_are_malformed_is_refused_and_nothing_of_it_is_completed() {
     let (upstream, gate) = started();
     for path in ["/v1/chat/completions", "/v1/files"] {

@@ -5,8 +5,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use crate::bench::client::{Answered, Client};
+use crate::bench::client::{Answered, Client, read};
 use crate::bench::gate::TestGate;
+use crate::bench::raw::guard;
 use crate::bench::upstream::coding::Coding;
 use crate::bench::upstream::tls::Alpn;
 use crate::bench::upstream::{Options, Upstream};
@@ -166,6 +167,28 @@ async fn no_event_waits_for_the_next_one() {
             let last = events[events.len() - 1];
             assert_eq!(read_some(&mut response, last.len()).await, last);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_nobody_else() {
+    let upstream = Upstream::start(Options { alpn: Alpn::Http2, ..Options::default() });
+    let gate = TestGate::start(&upstream, "");
+    let large = json!({"model": "text-embedding-3-small", "input": vec!["a"; 300], "dimensions": 3072}).to_string();
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        let mut idle = through(&gate, "h2").await;
+        let request = idle.request(Method::POST, "/v1/embeddings").body(Full::from(large.clone())).unwrap();
+        unread.push((idle.begin(request).await.unwrap(), idle));
+    }
+    let mut other = through(&gate, "h2").await;
+    for _ in 0..40 {
+        let answered = guard(call(&mut other, CHAT, &chat(&json!({})), "")).await;
+        assert!(answered.whole, "{}", answered.text());
+    }
+    assert_eq!(upstream.connections().0, 1, "all share one connection");
+    for (response, _idle) in unread {
+        assert!(guard(read(response)).await.whole);
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// The body as it came over the wire; what had come when it broke off.
     pub body: Bytes,
+    /// The fields after the body.
+    pub trailers: HeaderMap,
     /// Whether the body came to its end.
     pub whole: bool,
     /// The HTTP version.

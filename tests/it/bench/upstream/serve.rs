@@ -59,14 +59,16 @@ pub async fn answer(
 
 async fn receive(link: &Link, request: Request<Incoming>, only_head: bool) -> Seen {
     let (head, incoming) = request.into_parts();
-    let (body, whole) = if only_head { (Bytes::new(), true) } else { read(incoming).await };
+    let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
+    let whole = only_head || read(incoming, &mut body, &mut trailers).await;
     let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     Seen {
         path_and_query: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
         host: head.uri.authority().map(|name| name.as_str()).or(named).unwrap_or("").to_owned(),
         method: head.method,
         headers: head.headers,
-        body,
+        body: body.into(),
+        trailers,
         whole,
         http_version: head.version,
         connection: link.number,
@@ -74,13 +76,16 @@ async fn receive(link: &Link, request: Request<Incoming>, only_head: bool) -> Se
     }
 }
 
-async fn read(mut incoming: Incoming) -> (Bytes, bool) {
-    let mut body = Vec::new();
+/// Whether it came to its end.
+async fn read(mut incoming: Incoming, body: &mut Vec<u8>, trailers: &mut HeaderMap) -> bool {
     while let Some(frame) = incoming.frame().await {
-        let Ok(frame) = frame else { return (body.into(), false) };
-        body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+        let Ok(frame) = frame else { return false };
+        match frame.into_data() {
+            Ok(data) => body.extend_from_slice(&data),
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+        }
     }
-    (body.into(), true)
+    true
 }
 
 impl House {
