@@ -103,6 +103,22 @@ async fn a_reply_that_ends_with_its_connection_is_whole_if_tls_says_so() {
 }
 
 #[tokio::test]
+async fn a_length_beside_chunks_does_not_shorten_a_reply() {
+    let reply = "{\"choices\":[]}";
+    let chunk = format!("{:x}\r\n{reply}\r\n0\r\n\r\n", reply.len());
+    let framing = "content-length: 5\r\ntransfer-encoding: chunked";
+    let bytes = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{framing}\r\n\r\n{chunk}").into_bytes();
+    let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+    for alpn in ["http/1.1", "h2"] {
+        let answered = call(&mut client(&gate, alpn).await, false, "").await.unwrap();
+        assert_eq!((answered.whole, answered.text()), (true, reply.into()), "{alpn}");
+    }
+    let entries = gate.wait_for_entries(2).await;
+    assert!(entries.iter().all(|entry| entry.outcome == Outcome::Ok), "{entries:#?}");
+}
+
+#[tokio::test]
 async fn a_connection_closed_before_the_head_is_a_502_in_openai_s_form() {
     for (upstream_alpn, alpn) in VERSIONS {
         let upstream = Upstream::start(Options { alpn: upstream_alpn, ..Options::default() });
