@@ -119,6 +119,24 @@ async fn a_length_beside_chunks_does_not_shorten_a_reply() {
 }
 
 #[tokio::test]
+async fn a_reply_that_ends_with_trailers_is_booked_as_whole_and_its_connection_is_kept() {
+    for (stream, event) in [(false, "{\"choices\":[]}"), (true, "data: {\"choices\":[{}]}\n\n")] {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head = if stream { head.replace("application/json", "text/event-stream") } else { head.to_owned() };
+        let bytes = format!("{head}{:x}\r\n{event}\r\n0\r\nx-sum: 1\r\n\r\n", event.len()).into_bytes();
+        let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+        for (calls, alpn) in (1..).zip(["http/1.1", "h2"]) {
+            let answered = call(&mut client(&gate, alpn).await, stream, "").await.unwrap();
+            assert_eq!((answered.whole, answered.text()), (true, event.into()), "{alpn}");
+            let entries = gate.wait_for_entries(calls).await;
+            assert!(entries.iter().all(|entry| entry.outcome == Outcome::Ok), "{alpn} {entries:#?}");
+        }
+        assert_eq!(verbatim.connections(), 1, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_closed_before_the_head_is_a_502_in_openai_s_form() {
     for (upstream_alpn, alpn) in VERSIONS {
         let upstream = Upstream::start(Options { alpn: upstream_alpn, ..Options::default() });
