@@ -137,6 +137,21 @@ async fn a_reply_that_ends_with_trailers_is_booked_as_whole_and_its_connection_i
 }
 
 #[tokio::test]
+async fn a_few_hints_before_the_answer_are_passed_over_and_hints_without_end_are_no_answer() {
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    for (hints, status) in [(1000, StatusCode::OK), (50_000, StatusCode::BAD_GATEWAY)] {
+        let bytes = (hint.repeat(hints) + answer).into_bytes();
+        let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+        let answered = call(&mut client(&gate, "h2").await, false, "").await.unwrap();
+        assert_eq!(answered.status, status, "{hints}");
+        let entries = gate.wait_for_entries(1).await;
+        assert_eq!(entries[0].outcome == Outcome::Ok, status.is_success(), "{entries:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_closed_before_the_head_is_a_502_in_openai_s_form() {
     for (upstream_alpn, alpn) in VERSIONS {
         let upstream = Upstream::start(Options { alpn: upstream_alpn, ..Options::default() });
