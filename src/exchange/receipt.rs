@@ -107,7 +107,7 @@ impl Booking {
 
 /// The open entry of one attempt.
 ///
-/// Dropped without [`Receipt::close`], it books that the client went away: nothing else drops an exchange.
+/// Dropped without [`Receipt::close`], it books that the client went away: nothing but a bug else drops an exchange.
 #[derive(Debug)]
 pub struct Receipt(Option<Box<Open>>);
 
@@ -200,6 +200,9 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return self.close(Outcome::Unknown, None, Some("the gate failed"));
+        }
         self.close(Outcome::ClientClosed, None, None);
     }
 }
@@ -219,4 +222,53 @@ fn log(entry: &Entry) {
 
 fn millis(begun: Instant) -> u64 {
     u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use http::uri::PathAndQuery;
+
+    use super::*;
+    use crate::ledger::page::Query;
+    use crate::net::host::HostPort;
+    use crate::policy::target::Scheme;
+
+    fn booking() -> Booking {
+        Booking {
+            ledger: Ledger::new(10),
+            policy: Arc::default(),
+            id: "id".into(),
+            time: Timestamp::UNIX_EPOCH,
+            begun: Instant::now(),
+            client: Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST), process: None, agent: None, label: None },
+            ingress: Ingress::Connect,
+            host: "api.openai.com".into(),
+            endpoint: Endpoint::Other,
+            stream: false,
+            model: None,
+            tier: None,
+            bytes_up: 0,
+        }
+    }
+
+    #[test]
+    fn a_call_that_a_bug_ended_is_not_booked_as_one_whose_client_left() {
+        for (panics, outcome) in [(false, Outcome::ClientClosed), (true, Outcome::Unknown)] {
+            let booking = booking();
+            let at = HostPort::parse("api.openai.com", 443).unwrap();
+            let target = Target::origin(Scheme::Https, at, PathAndQuery::from_static("/"));
+            let receipt = booking.attempt(1, &target);
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                let _receipt = receipt;
+                assert!(!panics, "a bug");
+            }));
+            assert_eq!(ended.is_err(), panics);
+            let page = booking.ledger.entries(&Query::default());
+            let outcomes: Vec<Outcome> = page.entries.iter().map(|entry| entry.entry.outcome).collect();
+            assert_eq!(outcomes, [outcome]);
+        }
+    }
 }
