@@ -152,10 +152,11 @@ impl<F: Future + 'static> Future for Detachable<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
+        // Out of reach while it works: what panicked cannot be polled again, and would count as open for ever.
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.work = None;
+        if polled.is_pending() {
+            self.work = Some(work);
         }
         polled
     }
@@ -168,5 +169,24 @@ impl<F: Future + 'static> Drop for Detachable<F> {
             // The answer is dropped as soon as it is there, which sends its body the same way.
             self.drains.push(Job::Waiting(Box::pin(async move { drop(work.await) })));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_a_bug_ended_does_not_go_on_without_its_client() {
+        let (drains, _work) = Drains::new();
+        let work = Box::pin(async { assert!(std::hint::black_box(false), "a bug") });
+        let attempt = Detachable { work: Some(work), drains: drains.clone() };
+        let ended = AssertUnwindSafe(attempt).catch_unwind().now_or_never();
+        assert!(ended.is_some_and(|ended| ended.is_err()));
+        assert_eq!(drains.open(), 0);
     }
 }

@@ -72,6 +72,10 @@ pub fn narrow_codings(headers: &mut HeaderMap, edited: bool) {
 
 /// Makes a reply's headers fit for the client.
 pub fn toward_client(headers: &mut HeaderMap, swapped: bool) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // The chunks say how long the reply is; passed on, another length would cut it short unseen.
+        headers.remove(CONTENT_LENGTH);
+    }
     strip_hop_by_hop(headers);
     // It would invite the client to come by a way that the gate does not see.
     headers.remove(ALT_SVC);

@@ -32,13 +32,16 @@ pub struct Parts {
     ready: VecDeque<Bytes>,
     /// What the client gets after the last piece.
     broken: Option<ReplyError>,
+    /// What it gets after that; boxed because it is rare.
+    trailers: Option<Box<Frame<Bytes>>>,
     ended: bool,
 }
 
 impl Metered {
     /// Watches `reply` until its end.
     pub fn new(reply: Reply, watch: Option<Watch>, receipt: Receipt, drains: Option<Drains>) -> Self {
-        let mut parts = Parts { reply, watch, receipt, ready: VecDeque::new(), broken: None, ended: false };
+        let mut parts =
+            Parts { reply, watch, receipt, ready: VecDeque::new(), broken: None, trailers: None, ended: false };
         // A reply without a body is never polled.
         if parts.reply.is_end_stream() {
             parts.finish();
@@ -64,13 +67,18 @@ impl Parts {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             if self.ended {
-                return Poll::Ready(self.broken.take().map(Err));
+                let trailers = self.trailers.take().map(|trailers| Ok(*trailers));
+                return Poll::Ready(self.broken.take().map(Err).or(trailers));
             }
             match ready!(Pin::new(&mut self.reply).poll_frame(cx)) {
                 None => self.finish(),
                 Some(Err(error)) => self.fail(error),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    Err(trailers) => {
+                        // Nothing comes after them, and who has them does not ask again.
+                        self.trailers = Some(Box::new(trailers));
+                        self.finish();
+                    }
                     Ok(bytes) => self.take(bytes),
                 },
             }
@@ -164,7 +172,9 @@ impl Body for Metered {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.as_ref().is_none_or(|parts| parts.ended && parts.ready.is_empty() && parts.broken.is_none())
+        self.parts.as_ref().is_none_or(|parts| {
+            parts.ended && parts.ready.is_empty() && parts.broken.is_none() && parts.trailers.is_none()
+        })
     }
 
     fn size_hint(&self) -> SizeHint {

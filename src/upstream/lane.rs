@@ -1,7 +1,9 @@
 //! One kept HTTP/1 connection, driven by whoever is using it.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -10,6 +12,7 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+use crate::upstream::bounded::{Allowance, Bounded};
 use crate::upstream::request::Outbound;
 use crate::upstream::wire::Wire;
 
@@ -20,7 +23,8 @@ use crate::upstream::wire::Wire;
 #[derive(Debug)]
 pub struct Lane {
     sender: http1::SendRequest<Outbound>,
-    connection: Pin<Box<http1::Connection<TokioIo<Wire>, Outbound>>>,
+    connection: Pin<Box<http1::Connection<TokioIo<Bounded<Wire>>, Outbound>>>,
+    allowance: Allowance,
     /// When it was last put away.
     pub idle_since: Instant,
 }
@@ -31,8 +35,10 @@ impl Lane {
     /// # Errors
     /// As hyper's handshake; nothing is sent by it.
     pub async fn open(wire: Wire) -> hyper::Result<Self> {
+        let allowance = Rc::new(Cell::new(usize::MAX));
+        let wire = Bounded::new(wire, Rc::clone(&allowance));
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(wire)).await?;
-        Ok(Self { sender, connection: Box::pin(connection), idle_since: Instant::now() })
+        Ok(Self { sender, connection: Box::pin(connection), allowance, idle_since: Instant::now() })
     }
 
     /// Lets the connection notice what happened to it; whether it can take a request now.
@@ -53,9 +59,11 @@ impl Lane {
         &mut self,
         request: Request<Outbound>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Outbound>>> {
+        // hyper passes over interim answers for as long as they come, and does nothing else meanwhile.
+        self.allowance.set(MOST_BEFORE_BODY);
         let mut answer = pin!(self.sender.try_send_request(request));
         let mut ended = false;
-        poll_fn(|cx| {
+        let answer = poll_fn(|cx| {
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(answer);
             }
@@ -64,6 +72,11 @@ impl Lane {
             }
             answer.as_mut().poll(cx)
         })
-        .await
+        .await;
+        self.allowance.set(usize::MAX);
+        answer
     }
 }
+
+/// More than hyper takes for one head, with what it reads ahead of the body.
+const MOST_BEFORE_BODY: usize = 1 << 20;

@@ -1,5 +1,6 @@
 //! Attempts at upstreams: dialling, kept connections, sending, and the replies.
 
+pub mod bounded;
 pub mod connect;
 pub mod failure;
 pub mod lane;

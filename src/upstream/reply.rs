@@ -73,7 +73,7 @@ impl Body for Reply {
         this.patience.renew();
         match polled {
             Some(Ok(frame)) => {
-                if this.is_end_stream() {
+                if frame.is_trailers() || this.is_end_stream() {
                     this.settle(cx);
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -103,6 +103,55 @@ async fn a_reply_that_ends_with_its_connection_is_whole_if_tls_says_so() {
 }
 
 #[tokio::test]
+async fn a_length_beside_chunks_does_not_shorten_a_reply() {
+    let reply = "{\"choices\":[]}";
+    let chunk = format!("{:x}\r\n{reply}\r\n0\r\n\r\n", reply.len());
+    let framing = "content-length: 5\r\ntransfer-encoding: chunked";
+    let bytes = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{framing}\r\n\r\n{chunk}").into_bytes();
+    let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+    for alpn in ["http/1.1", "h2"] {
+        let answered = call(&mut client(&gate, alpn).await, false, "").await.unwrap();
+        assert_eq!((answered.whole, answered.text()), (true, reply.into()), "{alpn}");
+    }
+    let entries = gate.wait_for_entries(2).await;
+    assert!(entries.iter().all(|entry| entry.outcome == Outcome::Ok), "{entries:#?}");
+}
+
+#[tokio::test]
+async fn a_reply_that_ends_with_trailers_is_booked_as_whole_and_its_connection_is_kept() {
+    for (stream, event) in [(false, "{\"choices\":[]}"), (true, "data: {\"choices\":[{}]}\n\n")] {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head = if stream { head.replace("application/json", "text/event-stream") } else { head.to_owned() };
+        let bytes = format!("{head}{:x}\r\n{event}\r\n0\r\nx-sum: 1\r\n\r\n", event.len()).into_bytes();
+        let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+        for (calls, alpn) in (1..).zip(["http/1.1", "h2"]) {
+            let answered = call(&mut client(&gate, alpn).await, stream, "").await.unwrap();
+            assert_eq!((answered.whole, answered.text()), (true, event.into()), "{alpn}");
+            let entries = gate.wait_for_entries(calls).await;
+            assert!(entries.iter().all(|entry| entry.outcome == Outcome::Ok), "{alpn} {entries:#?}");
+        }
+        assert_eq!(verbatim.connections(), 1, "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_few_hints_before_the_answer_are_passed_over_and_hints_without_end_are_no_answer() {
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    for (hints, status) in [(1000, StatusCode::OK), (50_000, StatusCode::BAD_GATEWAY)] {
+        let bytes = (hint.repeat(hints) + answer).into_bytes();
+        let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+        let answered = call(&mut client(&gate, "h2").await, false, "").await.unwrap();
+        assert_eq!(answered.status, status, "{hints}");
+        let entries = gate.wait_for_entries(1).await;
+        assert_eq!(entries[0].outcome == Outcome::Ok, status.is_success(), "{entries:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_closed_before_the_head_is_a_502_in_openai_s_form() {
     for (upstream_alpn, alpn) in VERSIONS {
         let upstream = Upstream::start(Options { alpn: upstream_alpn, ..Options::default() });
