@@ -12,11 +12,10 @@ use crate::config::models;
 use crate::config::settings::Settings;
 use crate::config::setup::UpstreamSetup;
 use crate::net::limits::Limits;
-use crate::net::secret::{MASK, Secret};
+use crate::net::secret::{MASK, Secret, masked_query};
 use crate::policy::OnDisconnect;
 use crate::policy::pricing::Rate;
 use crate::policy::routing::{AzureVersion, DuplicateKind};
-use crate::policy::target::Destination;
 
 /// Everything that is in force, defaults included.
 pub(super) fn of(settings: &Settings) -> Value {
@@ -76,8 +75,8 @@ fn model(listed: &models::Listed) -> Value {
     let model = &listed.model;
     let mut shown = Map::new();
     shown.insert("name".into(), json!(model.name));
-    shown.insert("endpointUrl".into(), json!(url(&model.destination, &masked(&model.path))));
-    insert_some(&mut shown, "modelUrl", model.model_url.as_ref().map(|url| json!(masked_url(url))));
+    shown.insert("endpointUrl".into(), json!(model.destination.url(&masked_query(model.path.as_str()))));
+    insert_some(&mut shown, "modelUrl", model.model_url.as_ref().map(|url| json!(masked_query(url))));
     insert_some(&mut shown, "maxSequenceLength", model.max_sequence_length.map(|length| json!(length)));
     let price = model.price.as_ref();
     let pricing = price.map(|price| json!({ "prompt": dollars(price.input), "completion": dollars(price.output) }));
@@ -97,7 +96,7 @@ fn duplicate(listed: &duplicates::Listed) -> Value {
         DuplicateKind::Azure { version, deployments } => ("azure", Some((version, deployments))),
     };
     shown.insert("kind".into(), json!(kind));
-    shown.insert("url".into(), json!(url(&duplicate.destination, &duplicate.base_path)));
+    shown.insert("url".into(), json!(duplicate.destination.url(&duplicate.base_path)));
     insert_some(&mut shown, "apiKey", duplicate.credential.secret().map(mask));
     shown.insert("auth".into(), json!(if listed.auth == Auth::ApiKey { "api-key" } else { "bearer" }));
     if let Some((AzureVersion::Dated(version) | AzureVersion::V1(version), deployments)) = azure {
@@ -121,32 +120,6 @@ fn insert_some(shown: &mut Map<String, Value>, key: &str, value: Option<Value>) 
 
 fn mask(_secret: &Secret) -> Value {
     json!(MASK)
-}
-
-/// The URL as written, without a port that goes without saying.
-fn url(to: &Destination, path: &str) -> String {
-    if to.at.port == to.scheme.default_port() {
-        return format!("{}://{}{path}", to.scheme.name(), to.at.host);
-    }
-    format!("{}://{}{path}", to.scheme.name(), to.at)
-}
-
-/// Path and query without the values of the query, where some hosts want their key.
-fn masked(path: &http::uri::PathAndQuery) -> String {
-    masked_url(path.as_str())
-}
-
-fn masked_url(url: &str) -> String {
-    let Some((path, query)) = url.split_once('?') else { return url.into() };
-    let parts: Vec<String> = query
-        .split('&')
-        .map(|part| match part.split_once('=') {
-            Some(("api-version", _)) => part.into(),
-            Some((name, _)) => format!("{name}={MASK}"),
-            None => MASK.into(),
-        })
-        .collect();
-    format!("{path}?{}", parts.join("&"))
 }
 
 /// A number as exact as JSON's readers allow.

@@ -14,6 +14,9 @@ use crate::policy::routing::{DuplicateKind, Routing};
 /// The models that the owner's configuration adds, each once, by name.
 pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
     let customs = routing.customs.keys().map(|name| (&**name, "custom"));
+    // A pattern is no name that a program could ask for; what an unlimited duplicate has is in its own list.
+    let served = routing.duplicates.iter().flat_map(|duplicate| duplicate.models.iter().flatten());
+    let served = served.filter(|glob| !glob.contains('*'));
     let deployments = routing.duplicates.iter().filter_map(|duplicate| match &duplicate.kind {
         DuplicateKind::Azure { deployments, .. } => {
             Some(deployments.keys().filter(|name| duplicate.serves(Some(name))))
@@ -22,6 +25,7 @@ pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
     });
     let mut cards: Vec<ModelCard<'_>> = customs
         .chain(deployments.flatten().map(|name| (&**name, "azure")))
+        .chain(served.map(|name| (&**name, "duplicate")))
         .map(|(id, owner)| ModelCard { id, owned_by: owner })
         .collect();
     cards.sort_by(|a, b| a.id.cmp(b.id));

@@ -249,8 +249,14 @@ impl Exchange<'_> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
         let last = targets.len();
         let from_page = head.headers.contains_key(ORIGIN);
+        let has_credential = headers::has_credential(&head.headers);
+        let mut tried = Fault::internal();
         for (number, target) in (1..).zip(&targets) {
-            self.spend(booking, target, &head.headers)?;
+            if number == 1 {
+                self.spend(booking, target, &head.headers)?;
+            } else if target.credential.secret().is_some() && !has_credential {
+                break;
+            }
             let metering = booking.policy.metering;
             let outgoing = call.body(&Edits {
                 model: target.model.as_deref(),
@@ -286,11 +292,11 @@ impl Exchange<'_> {
             };
             match attempt.run(request).await {
                 Ok(response) => return Ok(response),
-                Err(failure) if failure.unsent && !is_last => {}
+                Err(failure) if failure.unsent && !is_last => tried = Fault::upstream(&failure),
                 Err(failure) => return Err(Fault::upstream(&failure)),
             }
         }
-        Err(Fault::internal())
+        Err(tried)
     }
 
     /// What names no model: passed on as it comes.

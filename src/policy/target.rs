@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use serde::Serialize;
 
 use crate::net::host::HostPort;
-use crate::net::secret::Secret;
+use crate::net::secret::{Secret, masked_query};
 use crate::policy::pricing::Price;
 
 /// How the bytes travel.
@@ -52,6 +52,16 @@ pub struct Destination {
     pub at: HostPort,
     /// Roots trusted for this destination beside the machine's.
     pub roots: Option<Arc<ExtraRoots>>,
+}
+
+impl Destination {
+    /// The URL of `path` there, without a port that goes without saying.
+    pub fn url(&self, path: &str) -> String {
+        if self.at.port == self.scheme.default_port() {
+            return format!("{}://{}{path}", self.scheme.name(), self.at.host);
+        }
+        format!("{}://{}{path}", self.scheme.name(), self.at)
+    }
 }
 
 /// What authenticates a call at its target.
@@ -138,13 +148,8 @@ impl Target {
         }
     }
 
-    /// The URL that is asked for there.
+    /// The URL that is asked for there, fit to be shown: values of its query may be keys.
     pub fn url(&self) -> String {
-        let Destination { scheme, at, .. } = &self.destination;
-        if at.port == scheme.default_port() {
-            format!("{}://{}{}", scheme.name(), at.host, self.path)
-        } else {
-            format!("{}://{at}{}", scheme.name(), self.path)
-        }
+        self.destination.url(&masked_query(self.path.as_str()))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -100,6 +100,10 @@ impl Pool {
                 Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     // Nobody asked for it: what follows would be no HTTP.
                     let cause = "it switched protocols without being asked".into();
+                    return Err(Failure::sent(FailureKind::Closed { host: to.at.to_string(), cause }));
+                }
+                Ok(Ok(response)) if is_oddly_framed(response.headers()) => {
+                    let cause = "its reply has a transfer coding that nobody asked for".into();
                     return Err(Failure::sent(FailureKind::Closed { host: to.at.to_string(), cause }));
                 }
                 Ok(Ok(response)) => return Ok(response),
@@ -255,6 +259,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Whether the bytes of a reply are coded in a way that ends at this hop, and that nobody here undoes.
+fn is_oddly_framed(headers: &HeaderMap) -> bool {
+    headers.get_all(TRANSFER_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// HTTP/1 wants the path in the request line and the host in a header.

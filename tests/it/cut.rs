@@ -119,6 +119,20 @@ async fn a_length_beside_chunks_does_not_shorten_a_reply() {
 }
 
 #[tokio::test]
+async fn a_reply_in_a_transfer_coding_that_nobody_undoes_is_refused() {
+    for coding in ["gzip", "gzip, chunked", "identity"] {
+        let bytes =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: {coding}\r\n\r\n{{}}");
+        let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone().into_bytes(), then: Then::Close });
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+        let answered = call(&mut client(&gate, "h2").await, false, "").await.unwrap();
+        assert_eq!(answered.status, 502, "{coding}: {}", answered.text());
+        let entries = gate.wait_for_entries(1).await;
+        assert_eq!(entries[0].outcome, Outcome::UpstreamError, "{coding}");
+    }
+}
+
+#[tokio::test]
 async fn a_reply_that_ends_with_trailers_is_booked_as_whole_and_its_connection_is_kept() {
     for (stream, event) in [(false, "{\"choices\":[]}"), (true, "data: {\"choices\":[{}]}\n\n")] {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -102,12 +102,13 @@ async fn get(gate: &TestGate, path: &str, header: (&str, &str)) -> Answered {
     client.send(request.body(Full::default()).unwrap()).await
 }
 
-const CARDS: [&str; 2] = [
+const CARDS: [&str; 3] = [
     r#"{"id":"databricks/dolly-v2-3b","object":"model","created":0,"owned_by":"custom"}"#,
+    r#"{"id":"mine","object":"model","created":0,"owned_by":"duplicate"}"#,
     r#"{"id":"on-azure","object":"model","created":0,"owned_by":"azure"}"#,
 ];
 /// The duplicate serves one model only, so that the list is asked of the origin.
 const OWN: &str = r#"
   models: [{ name: "databricks/dolly-v2-3b", endpointUrl: "http://127.0.0.1:1/v1/completions" }],
-  duplicates: [{ name: "azure", url: "https://res.openai.azure.com", apiKey: "azure-own-key", models: ["on-azure"],
+  duplicates: [{ name: "azure", url: "https://res.openai.azure.com", apiKey: "azure-own-key", models: ["on-azure", "mine", "o*"],
                  deployments: { "on-azure": { deployment: "prod-1" }, "gpt-4o": { deployment: "prod-2" } } }]"#;

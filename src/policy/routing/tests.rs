@@ -105,7 +105,7 @@ fn what_names_no_model_goes_where_every_model_goes() {
 fn a_custom_model_is_asked_at_its_own_address_with_its_own_key_and_price() {
     let open = routing(&[chat_model("org/mine")], vec![]);
     let target = &chat(&open, Some("org/mine"))[0];
-    assert_eq!(target.url(), "https://models.test:8000/api/chat/completions?a=%2F");
+    assert_eq!(target.url(), "https://models.test:8000/api/chat/completions?a=***");
     assert_eq!(target.credential, Credential::Bearer(Secret::new("sk-own")));
     assert_eq!((&target.model, target.route.kind), (&None, RouteKind::Custom));
     assert_eq!(target.own_price.as_ref().map(|price| price.input), Some(Rate(3)));
