@@ -23,6 +23,7 @@ use crate::net::host::{Host, HostPort};
 use crate::net::prefixed::Prefixed;
 use crate::net::shutdown::Phase;
 use crate::net::strict::Strict;
+use crate::policy::interception::serves_models;
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
@@ -92,6 +93,9 @@ impl Front {
             Ok(upstream) => upstream,
             Err(failure) => return Fault::upstream(&failure).answer(),
         };
+        if serves_models(&arrival.destination.host) {
+            self.house.ledger.tunnel_unmetered_ai();
+        }
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
             let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };

@@ -133,6 +133,23 @@ async fn a_host_that_does_not_answer_is_given_up_after_the_limit() {
 }
 
 #[tokio::test]
+async fn a_tunnel_to_a_host_that_serves_models_is_shown_as_a_gap_in_the_books() {
+    let upstream = Upstream::start(Options::default());
+    let at = upstream.address();
+    let folder = tempfile::TempDir::new().unwrap();
+    let text = format!(
+        r#"{{ listen: {{ proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }}, workers: 1,
+             upstream: {{ resolve: {{ "api.anthropic.com:443": "{at}", "example.com:443": "{at}" }} }} }}"#
+    );
+    let gate = TestGate::from_text(folder, &text);
+    for (host, gaps) in [("example.com", 0), ("api.anthropic.com", 1), ("example.com", 1)] {
+        let tunnel = connect(gate.proxy(), &format!("{host}:443")).await;
+        assert!(tunnel.is_ok(), "{tunnel:?}");
+        assert_eq!(tunnelled(&gate).unmetered_ai, gaps, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn connections_and_bytes_of_tunnels_are_counted_both_ways() {
     let (_upstream, gate) = started();
     let (listener, at) = server().await;
