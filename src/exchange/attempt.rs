@@ -18,7 +18,7 @@ use crate::exchange::{cors, headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
 use crate::net::secret::Secret;
-use crate::policy::target::Destination;
+use crate::policy::target::{Credential, Destination, Target};
 use crate::upstream::failure::Failure;
 use crate::upstream::pool::Pool;
 use crate::upstream::request::Outbound;
@@ -26,16 +26,11 @@ use crate::upstream::request::Outbound;
 /// One attempt at one target.
 #[derive(Debug)]
 pub struct Attempt {
-    /// Kept connections.
-    pub pool: Pool,
-    /// Where it goes.
-    pub destination: Destination,
+    destination: Destination,
     /// The configured key that goes there; no error reply may show it.
-    pub secret: Option<Secret>,
-    /// Its line in the books.
-    pub receipt: Receipt,
-    /// How the reply is passed on.
-    pub passed: Passed,
+    secret: Option<Secret>,
+    receipt: Receipt,
+    passed: Passed,
     /// Where the rest goes if the client leaves; `None` cancels it.
     pub drains: Option<Drains>,
 }
@@ -58,19 +53,25 @@ pub struct Passed {
 }
 
 impl Attempt {
+    /// An attempt at `target`, whose line in the books is `receipt`; nothing is read on for a client that leaves.
+    pub fn new(target: &Target, receipt: Receipt, passed: Passed) -> Self {
+        let secret = target.credential.secret().cloned();
+        Self { destination: target.destination.clone(), secret, receipt, passed, drains: None }
+    }
+
     /// Sends the request and returns the reply as the client shall see it.
     ///
     /// # Errors
     /// No answer came; the attempt is booked.
-    pub async fn run(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
+    pub async fn run(self, pool: &Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
         let drains = self.drains.clone();
-        let work = Box::pin(self.settled(request));
+        let work = Box::pin(self.settled(pool.clone(), request));
         let Some(drains) = drains else { return work.await };
         Detachable { work: Some(work), drains }.await
     }
 
-    async fn settled(self, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
-        let Self { pool, destination, secret, mut receipt, passed, drains } = self;
+    async fn settled(self, pool: Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
+        let Self { destination, secret, mut receipt, passed, drains } = self;
         match pool.send(&destination, request).await {
             Err(failure) => {
                 let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
@@ -101,6 +102,11 @@ impl Attempt {
 }
 
 impl Passed {
+    /// For a reply that is neither metered nor edited.
+    pub fn from(target: &Target, from_page: bool) -> Self {
+        Self { swapped: target.credential != Credential::Clients, from_page, ..Self::default() }
+    }
+
     /// What has to watch a reply with these headers.
     fn watch(self, headers: &HeaderMap) -> Option<Watch> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

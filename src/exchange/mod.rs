@@ -11,6 +11,8 @@ pub mod inbound;
 pub mod metered;
 pub mod models;
 pub mod origin;
+pub mod parts;
+pub mod pipeline;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;

@@ -1,76 +1,31 @@
-//! The pipeline that every intercepted request runs through, on one screen.
+//! Answers requests: each exchange by itself, so that a failure stays in it.
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures_util::FutureExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
-use http::request::Parts as Head;
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{HeaderValue, ORIGIN};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::dialect::call::{Call, CallError, Edits};
-use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::exchange::answer::Answer;
-use crate::exchange::attempt::{Attempt, Passed};
-use crate::exchange::caller::{bounded, caller};
-use crate::exchange::drain::Drains;
 use crate::exchange::fault::Fault;
-use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
-use crate::exchange::receipt::Booking;
-use crate::exchange::{cors, headers, models};
-use crate::ledger::Ledger;
+use crate::exchange::parts::RelayParts;
+use crate::exchange::pipeline::{Exchange, outbound};
+use crate::exchange::{cors, headers};
 use crate::ledger::entry::Ingress;
-use crate::ledger::ids::Ids;
 use crate::net::host::HostPort;
-use crate::policy::routing::Ask;
-use crate::policy::target::{Credential, Destination, Scheme, Target};
-use crate::policy::{Live, OnDisconnect, Policy};
-use crate::upstream::failure::Failure;
-use crate::upstream::pool::Pool;
+use crate::policy::Policy;
+use crate::policy::target::{Credential, Destination, Scheme};
 use crate::upstream::request::Outbound;
 
 /// Handles the exchanges of one worker; cheap to clone, stays on its thread.
 #[derive(Clone, Debug)]
 pub struct Relay(Rc<RelayParts>);
-
-/// What a [`Relay`] works with.
-#[derive(Debug)]
-pub struct RelayParts {
-    /// The rules in force.
-    pub live: Live,
-    /// The books.
-    pub ledger: Ledger,
-    /// Kept connections of this worker.
-    pub pool: Pool,
-    /// Where exchanges go that lost their client.
-    pub drains: Drains,
-    /// Ids of this process.
-    pub ids: Arc<Ids>,
-    /// Decides between duplicates; any seed will do.
-    pub dice: Cell<u64>,
-    /// Largest request body that is read whole.
-    pub body_bytes: usize,
-}
-
-impl RelayParts {
-    /// A cheap pseudo-random number: it spreads load and decides nothing else.
-    fn draw(&self) -> u64 {
-        let mut dice = self.dice.get() | 1;
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        self.dice.set(dice);
-        dice
-    }
-}
 
 impl Relay {
     /// A pipeline made of these parts.
@@ -139,276 +94,6 @@ async fn guarded<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, F
         tracing::error!("an exchange panicked; this is a bug in the gate");
         Err(Fault::internal())
     })
-}
-
-/// One request on its way through.
-struct Exchange<'a> {
-    relay: &'a RelayParts,
-    origin: &'a Origin,
-    id: &'a Arc<str>,
-    time: Timestamp,
-    begun: Instant,
-}
-
-impl Exchange<'_> {
-    async fn run(&self, request: Request<Incoming>) -> Result<Response<Answer>, Fault> {
-        let policy = self.relay.live.now();
-        let (head, body) = request.into_parts();
-        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let endpoint = Endpoint::recognise(&head.method, path.path());
-        let mut booking = self.booking(policy, endpoint, &head);
-        if let Err(fault) = self.admit(&head) {
-            booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
-            return Err(fault);
-        }
-        if cors::is_preflight(&head) {
-            return Ok(cors::preflight(&head));
-        }
-        match booking.endpoint.clone() {
-            Endpoint::Call(dialect) => {
-                let call = self.read(dialect, &head, body, &mut booking).await;
-                let call = call.inspect_err(|fault| {
-                    booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
-                })?;
-                self.call(head, path, &booking, &call).await
-            }
-            Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
-            Endpoint::Other => self.other(&head, path, body, &booking).await,
-        }
-    }
-
-    fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
-        Booking {
-            ledger: self.relay.ledger.clone(),
-            policy,
-            id: Arc::clone(self.id),
-            time: self.time,
-            begun: self.begun,
-            client: caller(self.origin, &head.headers),
-            ingress: self.origin.ingress,
-            host: self.origin.at.host.to_string().into(),
-            endpoint,
-            stream: false,
-            model: None,
-            tier: None,
-            bytes_up: 0,
-        }
-    }
-
-    /// Whether the request can be meant for an API, and names the host that its connection was made to.
-    fn admit(&self, head: &Head) -> Result<(), Fault> {
-        // A tunnel within would not be HTTP any more, and a trace shows the key that was added.
-        if [Method::CONNECT, Method::TRACE].contains(&head.method) {
-            let message = format!("the method `{}` cannot be relayed", head.method);
-            return Err(Fault::client(StatusCode::METHOD_NOT_ALLOWED, Some("method_not_allowed"), message));
-        }
-        if self.origin.ingress == Ingress::BaseUrl {
-            if cors::is_foreign_page(&head.headers) {
-                return Err(Fault::client(
-                    StatusCode::FORBIDDEN,
-                    Some("foreign_page"),
-                    "pages of other sites may not use the gate's own address; use the gate as the browser's proxy",
-                ));
-            }
-            return Ok(());
-        }
-        let named = |text: &str| {
-            HostPort::parse(text, self.origin.scheme.default_port()).is_ok_and(|named| named == self.origin.at)
-        };
-        let in_uri = head.uri.authority().is_none_or(|authority| named(authority.as_str()));
-        // In an absolute URL sent to the proxy the target wins over the Host header.
-        let in_header = self.origin.ingress == Ingress::Forward
-            || head.headers.get_all(HOST).iter().all(|host| host.to_str().is_ok_and(named));
-        if in_uri && in_header && !self.origin.misdirected {
-            return Ok(());
-        }
-        Err(Fault::misdirected(&self.origin.at.to_string()))
-    }
-
-    async fn read(&self, dialect: Dialect, head: &Head, body: Incoming, booking: &mut Booking) -> Result<Call, Fault> {
-        let limit = self.relay.body_bytes;
-        let bytes = inbound::collect(body, &head.headers, limit).await.map_err(InboundError::into_fault)?;
-        booking.bytes_up = bytes.len() as u64;
-        let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let call = Call::read(dialect, bytes, text(CONTENT_TYPE), text(CONTENT_ENCODING), limit)
-            .map_err(|error: CallError| inbound::call_fault(&error))?;
-        booking.model = call.model.as_deref().map(bounded);
-        booking.stream = call.stream;
-        booking.tier.clone_from(&call.tier);
-        Ok(call)
-    }
-
-    /// A call with a model: tried at one target after the other while nothing was sent.
-    async fn call(
-        &self,
-        mut head: Head,
-        path: PathAndQuery,
-        booking: &Booking,
-        call: &Call,
-    ) -> Result<Response<Answer>, Fault> {
-        let targets = self.plan(booking, call.model.as_deref(), &path)?;
-        let last = targets.len();
-        let from_page = head.headers.contains_key(ORIGIN);
-        let has_credential = headers::has_credential(&head.headers);
-        let mut tried = Fault::internal();
-        for (number, target) in (1..).zip(&targets) {
-            if number == 1 {
-                self.spend(booking, target, &head.headers)?;
-            } else if target.credential.secret().is_some() && !has_credential {
-                break;
-            }
-            let metering = booking.policy.metering;
-            let outgoing = call.body(&Edits {
-                model: target.model.as_deref(),
-                include_usage: metering.inject_usage && target.takes_include_usage,
-            });
-            let injected = outgoing.adds_usage;
-            // Nobody needs them after the last attempt.
-            let is_last = number as usize == last;
-            let mut sent = if is_last { std::mem::take(&mut head.headers) } else { head.headers.clone() };
-            headers::toward_upstream(&mut sent, &target.credential);
-            if outgoing.decoded {
-                sent.remove(CONTENT_ENCODING);
-            }
-            headers::narrow_codings(&mut sent, injected || (target.drops_empty_chunks && call.stream));
-            let mut request = Request::new(Outbound::pieces(outgoing.pieces));
-            *request.method_mut() = head.method.clone();
-            *request.uri_mut() = target.path.clone().into();
-            *request.headers_mut() = sent;
-            let attempt = Attempt {
-                pool: self.relay.pool.clone(),
-                destination: target.destination.clone(),
-                secret: target.credential.secret().cloned(),
-                receipt: booking.attempt(number, target),
-                passed: Passed {
-                    swapped: target.credential != Credential::Clients,
-                    from_page,
-                    stream: call.stream,
-                    metered: true,
-                    injected,
-                    drops_empty_chunks: target.drops_empty_chunks,
-                },
-                drains: (metering.on_disconnect == OnDisconnect::Drain).then(|| self.relay.drains.clone()),
-            };
-            match attempt.run(request).await {
-                Ok(response) => return Ok(response),
-                Err(failure) if failure.unsent && !is_last => tried = Fault::upstream(&failure),
-                Err(failure) => return Err(Fault::upstream(&failure)),
-            }
-        }
-        Err(tried)
-    }
-
-    /// What names no model: passed on as it comes.
-    async fn other(
-        &self,
-        head: &Head,
-        path: PathAndQuery,
-        body: Incoming,
-        booking: &Booking,
-    ) -> Result<Response<Answer>, Fault> {
-        let targets = self.plan(booking, None, &path)?;
-        let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        if let Err(fault) = self.spend(booking, target, &head.headers) {
-            Box::pin(inbound::discard(body, &head.headers)).await;
-            return Err(fault);
-        }
-        let count = Arc::new(AtomicU64::new(0));
-        let body = Outbound::stream(body, Arc::clone(&count));
-        let mut request = outbound(head, target.path.clone(), body);
-        headers::toward_upstream(request.headers_mut(), &target.credential);
-        if target.credential.secret().is_some() {
-            // An error reply is looked through for the key.
-            headers::narrow_codings(request.headers_mut(), false);
-        }
-        let mut receipt = booking.attempt(1, target);
-        receipt.uploading(count);
-        let attempt = Attempt {
-            pool: self.relay.pool.clone(),
-            destination: target.destination.clone(),
-            secret: target.credential.secret().cloned(),
-            receipt,
-            passed: Passed {
-                swapped: target.credential != Credential::Clients,
-                from_page: head.headers.contains_key(ORIGIN),
-                ..Passed::default()
-            },
-            drains: None,
-        };
-        attempt.run(request).await.map_err(|failure: Failure| Fault::upstream(&failure))
-    }
-
-    /// Model lists: the upstream's own with the custom models added.
-    async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
-        let cards = models::cards(&booking.policy.routing);
-        let from_page = head.headers.contains_key(ORIGIN);
-        let own = |mut answer: Response<Answer>| {
-            if from_page {
-                cors::open(answer.headers_mut());
-            }
-            Ok(answer)
-        };
-        if let Endpoint::Model(id) = &booking.endpoint
-            && let Some(card) = cards.iter().find(|card| *card.id == **id)
-        {
-            return own(models::one(card));
-        }
-        let targets = self.plan(booking, None, &path)?;
-        let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
-        if let Err(fault) = self.spend(booking, target, &head.headers) {
-            return if merged { own(models::list(&cards)) } else { Err(fault) };
-        }
-        let mut request = outbound(head, target.path.clone(), Outbound::empty());
-        headers::toward_upstream(request.headers_mut(), &target.credential);
-        headers::narrow_codings(request.headers_mut(), merged);
-        let attempt = Attempt {
-            pool: self.relay.pool.clone(),
-            destination: target.destination.clone(),
-            secret: target.credential.secret().cloned(),
-            receipt: booking.attempt(1, target),
-            passed: Passed { swapped: target.credential != Credential::Clients, from_page, ..Passed::default() },
-            drains: None,
-        };
-        match attempt.run(request).await {
-            Ok(response) if merged => own(models::merged(response, &cards).await),
-            Err(_) if merged => own(models::list(&cards)),
-            Ok(response) => Ok(response),
-            Err(failure) => Err(Fault::upstream(&failure)),
-        }
-    }
-
-    fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
-        let origin = self.origin_target(path.clone());
-        let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
-        booking.policy.routing.plan(&ask).map_err(|refusal| {
-            booking.refuse(400, "refused by routing");
-            Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), refusal.to_string())
-        })
-    }
-
-    /// The host that the client asked for, with the client's own headers.
-    fn origin_target(&self, path: PathAndQuery) -> Target {
-        Target::origin(self.origin.scheme, self.origin.at.clone(), path)
-    }
-
-    /// A configured key is spent only for a client that sent some credential of its own.
-    fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
-        if target.credential.secret().is_none() || headers::has_credential(sent) {
-            return Ok(());
-        }
-        booking.refuse(401, "no credential of the client's own");
-        Err(Fault::no_credential(&target.route.name))
-    }
-}
-
-/// The client's request with another path and body.
-fn outbound(head: &Head, path: PathAndQuery, body: Outbound) -> Request<Outbound> {
-    let mut request = Request::new(body);
-    *request.method_mut() = head.method.clone();
-    *request.uri_mut() = path.into();
-    *request.headers_mut() = head.headers.clone();
-    request
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::ca::authority::Authority;
 use crate::exchange::drain::Drains;
-use crate::exchange::relay::{Relay, RelayParts};
+use crate::exchange::parts::RelayParts;
+use crate::exchange::relay::Relay;
 use crate::ingress::front;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;

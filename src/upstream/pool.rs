@@ -187,6 +187,9 @@ impl Pool {
         }
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
+            // A connection that died without a word would cost every call on it the whole first-byte limit.
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PONG)
             .initial_stream_window_size(H2_WINDOW)
             .initial_connection_window_size(H2_CONNECTION_WINDOW)
             .handshake(TokioIo::new(wire))
@@ -309,6 +312,9 @@ where
     }
 }
 
+/// How often a connection with open streams is asked whether it still lives, and how long it may take to say so.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
 /// Shorter than the idle limit of known upstreams, so that we close first.
 const IDLE: Duration = Duration::from_secs(30);
 /// Idle connections kept for one destination and worker.
