@@ -10,6 +10,7 @@ use crate::cli::tail::TailArgs;
 /// Stands between programs and api.openai.com: intercepts, routes and meters every call.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, propagate_version = true, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// Without a command: `serve`.
     #[command(subcommand)]
