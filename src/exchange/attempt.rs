@@ -11,6 +11,7 @@ use crate::dialect::rewrite::Rewriter;
 use crate::dialect::trim::Trim;
 use crate::exchange::answer::Answer;
 use crate::exchange::drain::{Drains, Job};
+use crate::exchange::fault::Fault;
 use crate::exchange::metered::Metered;
 use crate::exchange::receipt::Receipt;
 use crate::exchange::watch::Watch;
@@ -75,6 +76,7 @@ impl Attempt {
         match pool.send(&destination, request).await {
             Err(failure) => {
                 let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
+                receipt.unanswered(Fault::upstream(&failure).status.as_u16());
                 receipt.close(outcome, None, Some(&failure.to_string()));
                 Err(failure)
             }

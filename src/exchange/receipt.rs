@@ -133,6 +133,13 @@ impl Receipt {
         }
     }
 
+    /// No reply came; the client is told this status instead.
+    pub fn unanswered(&mut self, status: u16) {
+        if let Some(open) = &mut self.0 {
+            open.entry.status = status;
+        }
+    }
+
     /// The request body is passed on as it comes; `count` tells how much has gone at the end.
     pub fn uploading(&mut self, count: Arc<AtomicU64>) {
         if let Some(open) = &mut self.0 {

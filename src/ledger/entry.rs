@@ -41,7 +41,7 @@ pub struct Entry {
     pub route: Option<Route>,
     /// 1 for the first upstream tried, 0 if none was.
     pub attempt: u32,
-    /// The status that the upstream gave, or the gate's own.
+    /// The status that the upstream gave, or the gate's own; 0 where the client left before either.
     pub status: u16,
     /// How it ended.
     pub outcome: Outcome,

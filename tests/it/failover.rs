@@ -25,7 +25,7 @@ async fn where_the_first_refuses_connections_the_second_answers_and_both_are_boo
         let mut entries = gate.wait_for_entries(before + 2).await.split_off(before);
         entries.sort_by_key(|entry| entry.attempt);
         let told: Vec<_> = entries.iter().map(|entry| (entry.attempt, entry.outcome, entry.status)).collect();
-        assert_eq!(told, [(1, Outcome::UpstreamError, 0), (2, Outcome::Ok, 200)]);
+        assert_eq!(told, [(1, Outcome::UpstreamError, 502), (2, Outcome::Ok, 200)]);
         let names: Vec<_> = entries.iter().map(|entry| entry.route.as_ref().unwrap().name.to_string()).collect();
         assert_eq!(names, ["first", "second"]);
         assert!(entries[0].usage.is_none() && entries[1].usage.is_some());
@@ -80,7 +80,7 @@ async fn a_refused_connection_without_another_place_may_be_retried() {
         assert_eq!(answered.json()["error"]["type"], "server_error");
     }
     let entries = gate.wait_for_entries(2).await;
-    assert!(entries.iter().all(|entry| entry.outcome == Outcome::UpstreamError && entry.status == 0));
+    assert!(entries.iter().all(|entry| entry.outcome == Outcome::UpstreamError && entry.status == 502));
 }
 
 #[tokio::test]
