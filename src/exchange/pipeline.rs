@@ -223,48 +223,38 @@ impl Exchange<'_> {
     /// Model lists: the upstream's own with the custom models added.
     async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
         let cards = models::cards(&booking.policy.routing);
-        let from_page = head.headers.contains_key(ORIGIN);
-        let own = |mut answer: Response<Answer>| {
-            if from_page {
-                cors::open(answer.headers_mut());
-            }
-            Ok(answer)
-        };
         if let Endpoint::Model(id) = &booking.endpoint
             && let Some(card) = cards.iter().find(|card| *card.id == **id)
         {
-            return own(models::one(card));
+            return Ok(models::one(card));
         }
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
         let merged = booking.endpoint == Endpoint::Models && !cards.is_empty();
         if let Err(fault) = self.spend(booking, target, &head.headers) {
-            return if merged { own(models::list(&cards)) } else { Err(fault) };
+            return if merged { Ok(models::list(&cards)) } else { Err(fault) };
         }
         let mut request = outbound(head, target.path.clone(), Outbound::empty());
         headers::toward_upstream(request.headers_mut(), &target.credential);
         headers::narrow_codings(request.headers_mut(), merged);
-        let attempt = Attempt::new(target, booking.attempt(1, target), Passed::from(target, from_page));
+        let attempt =
+            Attempt::new(target, booking.attempt(1, target), Passed::from(target, head.headers.contains_key(ORIGIN)));
         match attempt.run(&self.relay.pool, request).await {
-            Ok(response) if merged => own(models::merged(response, &cards).await),
-            Err(_) if merged => own(models::list(&cards)),
+            Ok(response) if merged => Ok(models::merged(response, &cards).await),
+            Err(_) if merged => Ok(models::list(&cards)),
             Ok(response) => Ok(response),
             Err(failure) => Err(Fault::upstream(&failure)),
         }
     }
 
     fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
-        let origin = self.origin_target(path.clone());
+        // Where none of the owner's rules applies: the host that the client asked for, with its own headers.
+        let origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
         let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
         booking.policy.routing.plan(&ask).map_err(|refusal| {
             booking.refuse(400, "refused by routing");
             Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), refusal.to_string())
         })
-    }
-
-    /// The host that the client asked for, with the client's own headers.
-    fn origin_target(&self, path: PathAndQuery) -> Target {
-        Target::origin(self.origin.scheme, self.origin.at.clone(), path)
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use http::header::HOST;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -21,13 +22,12 @@ use crate::ingress::portal;
 use crate::ledger::entry::Ingress;
 use crate::net::host::{Host, HostPort};
 use crate::net::prefixed::Prefixed;
-use crate::net::shutdown::Phase;
 use crate::net::strict::Strict;
 use crate::policy::interception::serves_models;
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
-use crate::session::serve::{closing, h1};
+use crate::session::serve::{closing, h1, until_drained};
 use crate::session::terminate::terminate;
 use crate::session::tunnel::tunnel;
 
@@ -39,17 +39,10 @@ pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper
     let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| {
         let front = Front { client, house: Rc::clone(&house) };
-        async move { Ok::<_, Infallible>(Box::pin(front.answer(request)).await) }
+        async move { Ok::<_, Infallible>(front.answer(request).await) }
     });
-    let mut connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
-    tokio::select! {
-        biased;
-        outcome = connection.as_mut() => outcome,
-        () = house.stopping.reached(Phase::Draining) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    }
+    let connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
+    until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &house.stopping).await
 }
 
 struct Front {
@@ -63,7 +56,8 @@ impl Front {
             return fault.answer();
         }
         if request.method() == Method::CONNECT {
-            return closing(self.connect(request).await);
+            // Boxed like the relaying of plain HTTP: rare beside calls, and a connection at rest keeps no room for it.
+            return closing(Box::pin(self.connect(request)).await);
         }
         if request.uri().authority().is_some() {
             return self.forward(request).await;
@@ -122,7 +116,7 @@ impl Front {
             return self.house.relay.handle(request, &origin).await;
         }
         match scheme {
-            Scheme::Http => self.house.relay.pass(request, at).await,
+            Scheme::Http => Box::pin(self.house.relay.pass(request, at)).await,
             Scheme::Https => bad_request("https to this host goes through CONNECT"),
         }
     }

@@ -1,7 +1,7 @@
 //! HTTP/1 and HTTP/2 on one client connection, with the bounds of the setup.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::exchange::answer::Answer;
 use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
 use crate::net::limits::Limits;
-use crate::net::shutdown::Phase;
+use crate::net::shutdown::{Phase, Stopping};
 use crate::net::strict::Strict;
 use crate::session::house::House;
 use crate::upstream::pool::LocalExecutor;
@@ -30,15 +30,8 @@ pub async fn serve_h1(
 ) -> hyper::Result<()> {
     let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| relayed(request, Rc::clone(&origin), Rc::clone(house)));
-    let mut connection = pin!(h1(&house.limits).serve_connection(io, service));
-    tokio::select! {
-        biased;
-        outcome = connection.as_mut() => outcome,
-        () = house.stopping.reached(Phase::Draining) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    }
+    let connection = pin!(h1(&house.limits).serve_connection(io, service));
+    until_drained(connection, http1::Connection::graceful_shutdown, &house.stopping).await
 }
 
 /// Serves HTTP/2 whose every request goes through the pipeline.
@@ -57,12 +50,21 @@ pub async fn serve_h2(
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_send_buf_size(SEND_BUFFER);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    until_drained(connection, http2::Connection::graceful_shutdown, &house.stopping).await
+}
+
+/// Serves a connection to its end; once the gate drains, `finish` lets it complete only what has begun.
+pub async fn until_drained<C: Future>(
+    mut connection: Pin<&mut C>,
+    finish: impl FnOnce(Pin<&mut C>),
+    stopping: &Stopping,
+) -> C::Output {
     tokio::select! {
         biased;
         outcome = connection.as_mut() => outcome,
-        () = house.stopping.reached(Phase::Draining) => {
-            connection.as_mut().graceful_shutdown();
+        () = stopping.reached(Phase::Draining) => {
+            finish(connection.as_mut());
             connection.await
         }
     }
