@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -97,16 +97,11 @@ impl Pool {
             let broken = || breakage.as_ref().is_some_and(|broken| broken.load(Ordering::Relaxed));
             let sent = timeout(limit, self.send_over(way, &key, to, request)).await;
             match sent {
-                Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    // Nobody asked for it: what follows would be no HTTP.
-                    let cause = "it switched protocols without being asked".into();
-                    return Err(Failure::sent(FailureKind::Closed { host: to.at.to_string(), cause }));
+                Ok(Ok(response)) => {
+                    let Some(cause) = unasked(&response) else { return Ok(response) };
+                    let (host, cause) = (to.at.to_string(), cause.into());
+                    return Err(Failure::sent(FailureKind::Closed { host, cause }));
                 }
-                Ok(Ok(response)) if is_oddly_framed(response.headers()) => {
-                    let cause = "its reply has a transfer coding that nobody asked for".into();
-                    return Err(Failure::sent(FailureKind::Closed { host: to.at.to_string(), cause }));
-                }
-                Ok(Ok(response)) => return Ok(response),
                 Ok(Err(Unanswered { request: Some(again), .. })) if kept => {
                     if shared {
                         self.forget_shared(&key);
@@ -264,9 +259,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Whether the bytes of a reply are coded in a way that ends at this hop, and that nobody here undoes.
-fn is_oddly_framed(headers: &HeaderMap) -> bool {
-    headers.get_all(TRANSFER_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+/// What a reply does that nobody asked for, so that its bytes cannot be passed on as what they are.
+fn unasked(response: &Response<Reply>) -> Option<&'static str> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Some("it switched protocols without being asked");
+    }
+    let is_odd = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let codings = response.headers().get_all(TRANSFER_ENCODING);
+    codings.iter().any(is_odd).then_some("its reply has a transfer coding that nobody asked for")
 }
 
 /// HTTP/1 wants the path in the request line and the host in a header.
