@@ -15,5 +15,6 @@ pub mod policy;
 pub mod session;
 pub mod system;
 pub mod telemetry;
+pub mod tokens;
 pub mod units;
 pub mod upstream;

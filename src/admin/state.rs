@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::admin::answer::{json as as_json, of_type, refusal};
 use crate::admin::surface::Surface;
-use crate::policy::routing::{CustomModel, Duplicate, DuplicateKind};
+use crate::policy::custom::CustomModel;
+use crate::policy::routing::{Duplicate, DuplicateKind};
 use crate::policy::target::Destination;
 
 /// The paths of the surface.
@@ -73,7 +74,7 @@ fn custom(model: &CustomModel) -> Value {
     let query = if model.path.query().is_some() { "?***" } else { "" };
     json!({
         "name": model.name,
-        "type": model.dialect.name(),
+        "type": model.kind.name(),
         "endpointUrl": format!("{}{}{query}", base(&model.destination), model.path.path()),
         "priced": model.price.is_some(),
     })

@@ -13,7 +13,8 @@ use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
 use crate::net::secret::Secret;
-use crate::policy::routing::{CustomModel, Duplicate, DuplicateKind, ModelType, Routing};
+use crate::policy::custom::{CustomModel, ModelKey};
+use crate::policy::routing::{Duplicate, DuplicateKind, Routing};
 use crate::policy::target::{Credential, Destination, Scheme};
 use crate::policy::{Live, Policy};
 
@@ -228,14 +229,13 @@ fn at(scheme: Scheme, authority: &str) -> Destination {
 #[tokio::test]
 async fn models_are_listed_without_any_secret() {
     let custom = CustomModel {
-        name: "databricks/dolly-v2-3b".into(),
-        destination: at(Scheme::Http, "127.0.0.1"),
-        path: "/v1/completions?key=very-secret".parse().unwrap(),
-        api_key: Some(Secret::new("very-secret")),
-        dialect: ModelType::Completion,
-        price: None,
-        model_url: Some("https://user:very-secret@hub.example/m".into()),
-        max_sequence_length: None,
+        api_key: ModelKey::Own(Secret::new("very-secret")),
+        model_url: "https://user:very-secret@hub.example/m".into(),
+        ..CustomModel::new(
+            "databricks/dolly-v2-3b",
+            at(Scheme::Http, "127.0.0.1"),
+            "/v1/completions?key=very-secret".parse().unwrap(),
+        )
     };
     let duplicate = Duplicate {
         name: "mirror".into(),

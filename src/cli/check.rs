@@ -47,7 +47,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
 fn routes(policy: &Policy) -> Vec<(String, &'static str, String)> {
     let routing = &policy.routing;
     let mut names: Vec<(String, Dialect)> =
-        routing.customs.values().map(|custom| (custom.name.to_string(), custom.dialect.dialect())).collect();
+        routing.customs.values().map(|custom| (custom.name.to_string(), custom.kind.dialect())).collect();
     for duplicate in &routing.duplicates {
         let globs = duplicate.models.iter().flatten().map(|glob| (glob.to_string(), Dialect::Chat));
         names.extend(globs);

@@ -95,6 +95,8 @@ fn key(credential: &Credential) -> &'static str {
         Credential::ApiKey(_) => "the configured key, as api-key",
         Credential::Bearer(_) => "the configured key, as bearer",
         Credential::Clients => "the client's own",
+        Credential::ClientsApiKey => "the client's own, as api-key",
+        Credential::ClientsBearer => "the client's own, as bearer",
         Credential::None => "none",
     }
 }

@@ -12,8 +12,8 @@ use crate::config::files::{Trust, read_text};
 use crate::config::load::Sources;
 use crate::config::review::{Review, Source};
 use crate::config::secrets::secret;
+use crate::policy::custom::{CustomModel, KindFrom, ModelKey, ModelType};
 use crate::policy::pricing::{Price, Rate};
-use crate::policy::routing::{CustomModel, ModelType};
 use crate::policy::target::Destination;
 
 /// A custom model and where it was defined.
@@ -101,26 +101,28 @@ fn model(field: &Field<'_>, own: &[SocketAddr]) -> Option<Listed> {
     let model_url = fields.given("modelUrl").map(|field| model_url(&field));
 
     let (Some(name), Some(url), Some(Address { scheme, at, path })) = (name, url, address) else { return None };
-    let dialect = match given_type {
-        Some(given) => given?,
-        None => inferred_type(path.path()).unwrap_or_else(|| {
-            url.warn("does not tell the model's type by its path; `completion` is assumed, `type` would say");
-            ModelType::Completion
-        }),
+    let (kind, kind_from) = match given_type {
+        Some(given) => (given?, KindFrom::Line),
+        None => inferred_type(path.path()).map_or_else(
+            || {
+                url.warn("does not tell the model's type by its path; `completion` is assumed, `type` would say");
+                (ModelType::Completion, KindFrom::Assumed)
+            },
+            |kind| (kind, KindFrom::Path),
+        ),
     };
-    let model_url = match model_url {
-        Some(given) => given?,
-        None => format!("https://huggingface.co/{name}"),
-    };
+    let destination = Destination { scheme, at, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) };
+    let bare = CustomModel::new(name, destination, path);
+    let model_url_given = model_url.is_some();
     let model = CustomModel {
-        name: name.into(),
-        destination: Destination { scheme, at, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) },
-        path,
-        api_key,
-        dialect,
+        api_key: api_key.map_or(ModelKey::None, ModelKey::Own),
+        kind,
+        kind_from,
         price,
-        model_url: Some(model_url),
+        model_url: model_url.map_or(Some(bare.model_url.clone()), |given| given.map(Into::into))?,
+        model_url_given,
         max_sequence_length,
+        ..bare
     };
     Some(Listed { model: Arc::new(model), ca: ca.map(|ca| ca.path), place: field.place() })
 }

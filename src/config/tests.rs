@@ -13,8 +13,9 @@ use crate::config::load::{Loaded, Sources, load};
 use crate::config::mistake::{ConfigError, Mistake};
 use crate::net::host::HostPort;
 use crate::policy::OnDisconnect;
+use crate::policy::custom::{ModelKey, ModelType};
 use crate::policy::pricing::Rate;
-use crate::policy::routing::{AzureVersion, DuplicateKind, ModelType};
+use crate::policy::routing::{AzureVersion, DuplicateKind};
 use crate::policy::target::{Credential, Scheme};
 
 /// A folder with `config/tollgate.json5`, and further files.
@@ -170,8 +171,8 @@ fn the_line_of_the_custom_models_document_is_taken_verbatim() {
     let model = &loaded.policy.routing.customs["databricks/dolly-v2-3b"];
     assert_eq!(model.destination.at, HostPort::parse("127.0.0.1:80", 0).unwrap());
     assert_eq!((model.destination.scheme, model.path.as_str()), (Scheme::Http, "/v1/completions"));
-    assert_eq!(model.model_url.as_deref(), Some("https://huggingface.co/databricks/dolly-v2-3b"));
-    assert_eq!((model.dialect, model.price.is_none(), model.api_key.is_none()), (ModelType::Completion, true, true));
+    assert_eq!(&*model.model_url, "https://huggingface.co/databricks/dolly-v2-3b");
+    assert_eq!((model.kind, model.price.is_none(), &model.api_key), (ModelType::Completion, true, &ModelKey::None));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 }
 
@@ -187,7 +188,7 @@ fn the_type_of_a_model_is_told_by_its_path_else_assumed_with_a_warning() {
         ("/generate?like=/v1/chat/completions", ModelType::Completion, true),
     ] {
         let loaded = loaded(&format!("{{models: [{{name: 'm', endpointUrl: 'https://h.test{path}'}}]}}"));
-        assert_eq!(loaded.policy.routing.customs["m"].dialect, kind, "{path}");
+        assert_eq!(loaded.policy.routing.customs["m"].kind, kind, "{path}");
         assert_eq!(loaded.warnings.iter().any(|warning| warning.contains("`completion` is assumed")), warns, "{path}");
     }
 }
@@ -201,7 +202,7 @@ fn prices_are_exact_and_a_missing_member_is_free_with_a_warning() {
     let model = &loaded.policy.routing.customs["m"];
     let price = model.price.clone().unwrap();
     assert_eq!((price.input, price.output), (Rate(1_500_000_000), Rate(0)));
-    assert_eq!(model.model_url.as_deref(), Some("https://hub.test/x/"));
+    assert_eq!(&*model.model_url, "https://hub.test/x/");
     assert_eq!(loaded.warnings.len(), 1);
     assert!(loaded.warnings[0].contains(":2:25: models[0].tokenPricing has no `completion`"), "{:?}", loaded.warnings);
 }
@@ -300,7 +301,7 @@ fn what_was_loaded_shows_no_secret_and_the_view_masks_it() {
     assert_eq!(loaded.view["models"][0]["endpointUrl"], "https://h.test/v1/completions?key=***&api-version=1");
     assert_eq!(loaded.view["duplicates"][0]["apiKey"], "***");
     assert!(!format!("{loaded:?}").contains("sk-hidden"));
-    let key = loaded.policy.routing.customs["a"].api_key.clone().unwrap();
+    let ModelKey::Own(key) = loaded.policy.routing.customs["a"].api_key.clone() else { panic!("no key") };
     assert_eq!(key.reveal(), "sk-hidden");
 }
 

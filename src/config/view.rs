@@ -14,6 +14,7 @@ use crate::config::setup::UpstreamSetup;
 use crate::net::limits::Limits;
 use crate::net::secret::{MASK, Secret, masked_query};
 use crate::policy::OnDisconnect;
+use crate::policy::custom::ModelKey;
 use crate::policy::pricing::Rate;
 use crate::policy::routing::{AzureVersion, DuplicateKind};
 
@@ -76,13 +77,18 @@ fn model(listed: &models::Listed) -> Value {
     let mut shown = Map::new();
     shown.insert("name".into(), json!(model.name));
     shown.insert("endpointUrl".into(), json!(model.destination.url(&masked_query(model.path.as_str()))));
-    insert_some(&mut shown, "modelUrl", model.model_url.as_ref().map(|url| json!(masked_query(url))));
+    shown.insert("modelUrl".into(), json!(masked_query(&model.model_url)));
     insert_some(&mut shown, "maxSequenceLength", model.max_sequence_length.map(|length| json!(length)));
     let price = model.price.as_ref();
     let pricing = price.map(|price| json!({ "prompt": dollars(price.input), "completion": dollars(price.output) }));
     insert_some(&mut shown, "tokenPricing", pricing);
-    insert_some(&mut shown, "apiKey", model.api_key.as_ref().map(mask));
-    shown.insert("type".into(), json!(model.dialect.name()));
+    let key = match &model.api_key {
+        ModelKey::None => None,
+        ModelKey::Clients => Some(json!("<OPENAI>")),
+        ModelKey::Own(secret) => Some(mask(secret)),
+    };
+    insert_some(&mut shown, "apiKey", key);
+    shown.insert("type".into(), json!(model.kind.name()));
     insert_some(&mut shown, "ca", listed.ca.as_ref().map(|ca| json!(ca)));
     Value::Object(shown)
 }

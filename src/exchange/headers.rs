@@ -30,19 +30,34 @@ pub fn toward_upstream(headers: &mut HeaderMap, credential: &Credential) {
     if *credential == Credential::Clients {
         return;
     }
+    let key = match credential {
+        Credential::ApiKey(secret) | Credential::Bearer(secret) => Some(secret.reveal().to_owned()),
+        Credential::ClientsApiKey | Credential::ClientsBearer => clients_key(headers),
+        Credential::Clients | Credential::None => None,
+    };
     // These were meant for the host that the client asked for, and for nobody else.
     for name in CLIENTS_OWN {
         headers.remove(name);
     }
+    let Some(key) = key else { return };
     let (name, value) = match credential {
-        Credential::ApiKey(secret) => (API_KEY, HeaderValue::from_str(secret.reveal())),
-        Credential::Bearer(secret) => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", secret.reveal()))),
-        Credential::Clients | Credential::None => return,
+        Credential::ApiKey(_) | Credential::ClientsApiKey => (API_KEY, HeaderValue::from_str(&key)),
+        _ => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
     };
     if let Ok(mut value) = value {
         value.set_sensitive(true);
         headers.insert(name, value);
     }
+}
+
+/// The key that the client sent, in whichever of the two headers.
+fn clients_key(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let bearer = text(&AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| text(&API_KEY)).filter(|key| !key.is_empty()).map(str::to_owned)
 }
 
 /// Leaves only codings that the meter can read, or none where the reply must be edited.
@@ -179,6 +194,24 @@ mod tests {
         toward_upstream(&mut headers, &Credential::ApiKey(Secret::new("k")));
         assert!(!headers.contains_key(AUTHORIZATION));
         assert_eq!(headers[API_KEY], "k");
+    }
+
+    #[test]
+    fn a_line_that_asks_for_the_clients_key_gets_that_and_nothing_else_of_the_client() {
+        for (credential, name, value) in [
+            (Credential::ClientsBearer, AUTHORIZATION, "Bearer sk-client"),
+            (Credential::ClientsApiKey, API_KEY, "sk-client"),
+        ] {
+            let mut headers = sent();
+            toward_upstream(&mut headers, &credential);
+            let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            left.sort_unstable();
+            assert_eq!(left, [name.as_str(), "openai-beta"]);
+            assert_eq!(headers[&name], value);
+            let mut bare = HeaderMap::new();
+            toward_upstream(&mut bare, &credential);
+            assert!(bare.is_empty());
+        }
     }
 
     #[test]

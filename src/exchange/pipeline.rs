@@ -146,6 +146,11 @@ impl Exchange<'_> {
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
+        if targets.iter().any(|target| target.bridge.is_some()) {
+            booking.refuse(400, "refused by routing");
+            let message = "the model's endpoint speaks another dialect; translation is not available yet";
+            return Err(Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), message));
+        }
         let last = targets.len();
         let from_page = head.headers.contains_key(ORIGIN);
         let has_credential = headers::has_credential(&head.headers);

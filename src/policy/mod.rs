@@ -1,8 +1,10 @@
 //! What may change while the gate runs: one snapshot, taken once per exchange.
 
+pub mod custom;
 pub mod interception;
 pub mod price_table;
 pub mod pricing;
+pub mod refusal;
 pub mod routing;
 pub mod target;
 

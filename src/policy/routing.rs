@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 
 use crate::dialect::azure;
-use crate::dialect::endpoint::{Dialect, Endpoint};
-use crate::net::secret::Secret;
-use crate::policy::pricing::Price;
+use crate::dialect::endpoint::Endpoint;
+use crate::policy::custom::CustomModel;
+use crate::policy::refusal::Refusal;
 use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
 
 /// The owner's decisions about where calls go.
@@ -59,27 +59,6 @@ pub struct Ask<'a> {
     pub draw: u64,
 }
 
-/// Why a call cannot be planned.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// The owner's base path and the client's path do not form an address.
-    #[error("the path `{0}` cannot be sent to this target")]
-    Path(String),
-    /// The custom model's endpoint speaks another dialect.
-    #[error(
-        "the model `{model}` is served by an endpoint of type `{has}`, which does not answer {asked}; \
-         translation between the two is not available"
-    )]
-    Type {
-        /// The custom model.
-        model: Arc<str>,
-        /// Its type.
-        has: &'static str,
-        /// What the client asked for.
-        asked: &'static str,
-    },
-}
-
 /// Lower priority first; within one priority drawn by weight without repetition.
 fn in_order(mut waiting: Vec<&Duplicate>, mut draw: u64) -> Vec<&Duplicate> {
     let mut order = Vec::with_capacity(waiting.len());
@@ -99,81 +78,6 @@ fn in_order(mut waiting: Vec<&Duplicate>, mut draw: u64) -> Vec<&Duplicate> {
         draw = draw.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
     }
     order
-}
-
-/// A model name with its own endpoint: one line of the custom-models document.
-#[derive(Debug)]
-pub struct CustomModel {
-    /// The exact name that clients ask for; also sent as `model`.
-    pub name: Arc<str>,
-    /// `endpointUrl` taken apart: where to connect.
-    pub destination: Destination,
-    /// `endpointUrl` taken apart: path and query, verbatim.
-    pub path: PathAndQuery,
-    /// `apiKey`, sent as a bearer and to Azure's hosts as `api-key`; `None` sends no credential.
-    pub api_key: Option<Secret>,
-    /// `type`, given or inferred from the URL.
-    pub dialect: ModelType,
-    /// `tokenPricing`; `None` where the line has none.
-    pub price: Option<Price>,
-    /// `modelUrl`, where tokenizer and configuration come from.
-    pub model_url: Option<String>,
-    /// `maxSequenceLength`.
-    pub max_sequence_length: Option<u64>,
-}
-
-impl CustomModel {
-    fn target(&self, dialect: Dialect) -> Result<Target, Refusal> {
-        if self.dialect.dialect() != dialect {
-            let asked = Endpoint::Call(dialect).name();
-            return Err(Refusal::Type { model: Arc::clone(&self.name), has: self.dialect.name(), asked });
-        }
-        let on_azure = self.destination.at.host.name().is_some_and(azure::is_azure_host);
-        let version = self.path.query().and_then(azure::api_version).filter(|_| on_azure);
-        let carried = if on_azure { Credential::ApiKey } else { Credential::Bearer };
-        Ok(Target {
-            destination: self.destination.clone(),
-            path: self.path.clone(),
-            credential: self.api_key.clone().map_or(Credential::None, carried),
-            route: Route { kind: RouteKind::Custom, name: Arc::clone(&self.name) },
-            model: None,
-            base_model: None,
-            drops_empty_chunks: on_azure,
-            takes_include_usage: version.is_none_or(azure::takes_include_usage),
-            own_price: self.price.clone(),
-        })
-    }
-}
-
-/// The `type` of a custom model.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ModelType {
-    /// `chat-completion`.
-    ChatCompletion,
-    /// `completion`.
-    Completion,
-    /// `text-embedding`.
-    TextEmbedding,
-}
-
-impl ModelType {
-    /// As it is written in a line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ChatCompletion => "chat-completion",
-            Self::Completion => "completion",
-            Self::TextEmbedding => "text-embedding",
-        }
-    }
-
-    /// The dialect that such an endpoint speaks.
-    pub fn dialect(self) -> Dialect {
-        match self {
-            Self::ChatCompletion => Dialect::Chat,
-            Self::Completion => Dialect::Completion,
-            Self::TextEmbedding => Dialect::Embeddings,
-        }
-    }
 }
 
 /// Another host that serves OpenAI's own API.
@@ -250,6 +154,8 @@ impl Duplicate {
             drops_empty_chunks: matches!(self.kind, DuplicateKind::Azure { .. }),
             takes_include_usage: dated.is_none_or(|version| azure::takes_include_usage(version)),
             own_price: None,
+            custom: None,
+            bridge: None,
         })
     }
 }

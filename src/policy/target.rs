@@ -5,8 +5,10 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use serde::Serialize;
 
+use crate::dialect::bridge::Bridge;
 use crate::net::host::HostPort;
 use crate::net::secret::{Secret, masked_query};
+use crate::policy::custom::CustomModel;
 use crate::policy::pricing::Price;
 
 /// How the bytes travel.
@@ -73,6 +75,10 @@ pub enum Credential {
     Bearer(Secret),
     /// The client's own headers; only for the host that the client asked for.
     Clients,
+    /// The key that the client sent, as `api-key`, and nothing else of who the client is.
+    ClientsApiKey,
+    /// The key that the client sent, as a bearer, and nothing else of who the client is.
+    ClientsBearer,
     /// No credential at all.
     None,
 }
@@ -82,7 +88,7 @@ impl Credential {
     pub fn secret(&self) -> Option<&Secret> {
         match self {
             Self::ApiKey(secret) | Self::Bearer(secret) => Some(secret),
-            Self::Clients | Self::None => None,
+            Self::Clients | Self::ClientsApiKey | Self::ClientsBearer | Self::None => None,
         }
     }
 }
@@ -129,6 +135,10 @@ pub struct Target {
     pub takes_include_usage: bool,
     /// Price per token of the custom model, before any table.
     pub own_price: Option<Price>,
+    /// The custom model, where it is one.
+    pub custom: Option<Arc<CustomModel>>,
+    /// The translation that the custom model's endpoint needs.
+    pub bridge: Option<Bridge>,
 }
 
 impl Target {
@@ -145,6 +155,8 @@ impl Target {
             drops_empty_chunks: false,
             takes_include_usage: true,
             own_price: None,
+            custom: None,
+            bridge: None,
         }
     }
 

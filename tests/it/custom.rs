@@ -102,7 +102,7 @@ async fn a_call_that_the_endpoint_does_not_answer_is_refused_clearly_and_nothing
     let (origin, other) = (Upstream::start(Options::default()), serving(false, Alpn::Http1));
     let gate = TestGate::start(&origin, &line(&other, "/serve/completions", "apiKey: \"sk-own-key\""));
     let mut client = Client::intercepted(gate.proxy(), "api.openai.com", &gate.root_pem(), "h2").await;
-    let answered = client.post("/v1/chat/completions", WHOLE).await;
+    let answered = client.post("/v1/responses", r#"{"model":"org/mine","input":"say"}"#).await;
     assert_eq!(answered.status, StatusCode::BAD_REQUEST);
     assert_eq!(answered.headers["x-should-retry"], "false");
     let error = &answered.json()["error"];

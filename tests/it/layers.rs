@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each folder (or single file) may use beside itself; `net` and `telemetry` are open to all.
-const DIRECTIONS: [(&str, &[&str]); 19] = [
+const DIRECTIONS: [(&str, &[&str]); 20] = [
     ("main", &["cli"]),
-    ("cli", &["ca", "config", "dialect", "gate", "policy", "system", "units"]),
-    ("gate", &["admin", "ca", "config", "ingress", "ledger", "policy", "system", "upstream"]),
-    ("ingress", &["ca", "exchange", "ledger", "policy", "session", "upstream"]),
+    ("cli", &["ca", "config", "dialect", "gate", "policy", "system", "tokens", "units", "upstream"]),
+    ("gate", &["admin", "ca", "config", "ingress", "ledger", "policy", "system", "tokens", "upstream"]),
+    ("ingress", &["ca", "exchange", "ledger", "policy", "session", "tokens", "upstream"]),
     ("session", &["ca", "exchange", "ledger", "policy", "upstream"]),
-    ("exchange", &["dialect", "ledger", "meter", "policy", "units", "upstream"]),
+    ("exchange", &["dialect", "ledger", "meter", "policy", "tokens", "units", "upstream"]),
+    ("tokens", &["dialect", "policy", "system", "units", "upstream"]),
     ("upstream", &["policy", "system"]),
     ("admin", &["ca", "ledger", "policy"]),
     ("config", &["dialect", "policy"]),

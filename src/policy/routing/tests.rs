@@ -1,22 +1,21 @@
 use super::*;
+use crate::dialect::endpoint::Dialect;
 use crate::net::host::HostPort;
-use crate::policy::pricing::Rate;
+use crate::net::secret::Secret;
+use crate::policy::custom::{ModelKey, ModelType};
+use crate::policy::pricing::{Price, Rate};
 use crate::policy::target::Scheme;
 
 fn at(host: &str) -> Destination {
     Destination { scheme: Scheme::Https, at: HostPort::parse(host, 443).unwrap(), roots: None }
 }
 
-fn custom(name: &str, url: (&str, &str), key: Option<&str>, dialect: ModelType) -> Arc<CustomModel> {
+fn custom(name: &str, url: (&str, &str), key: Option<&str>, kind: ModelType) -> Arc<CustomModel> {
     Arc::new(CustomModel {
-        name: name.into(),
-        destination: at(url.0),
-        path: PathAndQuery::try_from(url.1).unwrap(),
-        api_key: key.map(Secret::new),
-        dialect,
+        api_key: key.map_or(ModelKey::None, |key| ModelKey::Own(Secret::new(key))),
+        kind,
         price: Some(Price { input: Rate(3), ..Price::default() }),
-        model_url: None,
-        max_sequence_length: None,
+        ..CustomModel::new(name, at(url.0), PathAndQuery::try_from(url.1).unwrap())
     })
 }
 
@@ -144,7 +143,8 @@ fn a_custom_model_on_azure_gets_its_key_as_azure_wants_it() {
 #[test]
 fn a_call_that_the_custom_model_does_not_answer_is_refused_with_both_names() {
     let open = routing(&[chat_model("mine")], vec![exact("mirror", None)]);
-    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::Chat) {
+    let translated = [Dialect::Chat, Dialect::Completion];
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| !translated.contains(dialect)) {
         let refusal = asked(&open, &Endpoint::Call(dialect), Some("mine"), "/v1/x").unwrap_err();
         let asked = Endpoint::Call(dialect).name();
         assert_eq!(refusal, Refusal::Type { model: "mine".into(), has: "chat-completion", asked });

@@ -1,0 +1,8 @@
+//! Replies of custom models: brought into OpenAI's form where a server has its own, and into the client's dialect.
+
+pub mod errors;
+pub mod plan;
+pub mod stops;
+pub mod stream;
+pub mod texts;
+pub mod whole;

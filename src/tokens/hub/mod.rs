@@ -1,0 +1,1 @@
+//! The Hugging Face hub: its addresses, its cache on disk, and downloads.
