@@ -22,6 +22,8 @@ use crate::ledger::ids::Ids;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::policy::Live;
 use crate::system::roots::machine_roots;
+use crate::tokens::clerks::Clerks;
+use crate::tokens::library::Library;
 use crate::upstream::connect::{Connector, ConnectorParts, TrustError};
 use crate::upstream::pool::PoolLimits;
 
@@ -71,6 +73,8 @@ impl Gate {
             ledger: ledger.clone(),
             authority: authority.clone(),
             connector: Arc::new(connector),
+            library: Library::default(),
+            clerks: Clerks::default(),
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,

@@ -6,12 +6,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::exchange::custom::chain::Chain;
 use crate::exchange::metered::Metered;
 use crate::upstream::reply::{Reply, ReplyError};
 
 /// What a client receives.
 #[derive(Debug)]
 pub enum Answer {
+    /// Several streams as one.
+    Chain(Box<Chain>),
     /// What had come of a reply that broke off, then the error, so that the client sees the break too.
     Cut {
         /// What had come.
@@ -65,6 +68,7 @@ impl Body for Answer {
                 return Poll::Ready(error.take().map(Err));
             }
             Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Chain(chain) => chain.poll_piece(cx),
             Self::Metered(metered) => Pin::new(&mut **metered).poll_frame(cx),
             Self::Plain(reply) => Pin::new(&mut **reply).poll_frame(cx),
         };
@@ -79,6 +83,7 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Chain(chain) => chain.is_over(),
             Self::Cut { bytes, error, .. } => bytes.is_none() && error.is_none(),
             Self::Full(bytes) => bytes.is_none(),
             Self::Metered(metered) => metered.is_end_stream(),
@@ -88,7 +93,7 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Cut { .. } => SizeHint::new(),
+            Self::Chain(_) | Self::Cut { .. } => SizeHint::new(),
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Metered(metered) => metered.size_hint(),
             Self::Plain(reply) => reply.size_hint(),

@@ -2,19 +2,22 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{Request, Response};
 
 use crate::dialect::coding::Coding;
+use crate::dialect::reply::plan::ReplyPlan;
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::trim::Trim;
 use crate::exchange::answer::Answer;
+use crate::exchange::custom::reply::{Arrived, CustomReply};
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::fault::Fault;
 use crate::exchange::metered::Metered;
 use crate::exchange::receipt::Receipt;
-use crate::exchange::watch::Watch;
+use crate::exchange::watch::{Editor, Watch};
 use crate::exchange::{cors, headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
@@ -28,10 +31,14 @@ use crate::upstream::request::Outbound;
 #[derive(Debug)]
 pub struct Attempt {
     destination: Destination,
-    /// The configured key that goes there; no error reply may show it.
-    secret: Option<Secret>,
     receipt: Receipt,
     passed: Passed,
+    /// The configured keys that go there; no error reply may show them.
+    pub secrets: Vec<Secret>,
+    /// From the request to the head of the reply, where the common limit does not hold.
+    pub first_byte: Option<Duration>,
+    /// What a custom model's reply is to become.
+    pub custom: Option<Box<CustomReply>>,
     /// Where the rest goes if the client leaves; `None` cancels it.
     pub drains: Option<Drains>,
 }
@@ -56,8 +63,14 @@ pub struct Passed {
 impl Attempt {
     /// An attempt at `target`, whose line in the books is `receipt`; nothing is read on for a client that leaves.
     pub fn new(target: &Target, receipt: Receipt, passed: Passed) -> Self {
-        let secret = target.credential.secret().cloned();
-        Self { destination: target.destination.clone(), secret, receipt, passed, drains: None }
+        let secrets = target.credential.secret().cloned().into_iter().collect();
+        let destination = target.destination.clone();
+        Self { destination, receipt, passed, secrets, first_byte: None, custom: None, drains: None }
+    }
+
+    /// The client's form of the reply, where it must be brought into one.
+    pub fn plan(&self) -> Option<&ReplyPlan> {
+        self.custom.as_ref().and_then(|custom| custom.plan.as_ref())
     }
 
     /// Sends the request and returns the reply as the client shall see it.
@@ -72,8 +85,8 @@ impl Attempt {
     }
 
     async fn settled(self, pool: Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
-        let Self { destination, secret, mut receipt, passed, drains } = self;
-        match pool.send(&destination, request).await {
+        let Self { destination, mut receipt, passed, secrets, first_byte, custom, drains } = self;
+        match pool.send(&destination, request, first_byte).await {
             Err(failure) => {
                 let outcome = if failure.is_timeout() { Outcome::Timeout } else { Outcome::UpstreamError };
                 receipt.unanswered(Fault::upstream(&failure).status.as_u16());
@@ -85,17 +98,21 @@ impl Attempt {
                 receipt.answered(head.status.as_u16());
                 let watch = passed.watch(&head.headers);
                 headers::toward_client(&mut head.headers, passed.swapped);
-                if watch.as_ref().is_some_and(Watch::edits) {
-                    headers::body_changes(&mut head.headers);
-                }
                 if passed.swapped && passed.from_page {
                     cors::open(&mut head.headers);
                 }
+                if let Some(custom) = custom {
+                    let arrived = Arrived { head, reply, receipt, secrets, drains };
+                    return Box::pin(custom.settle(arrived)).await;
+                }
+                if watch.as_ref().is_some_and(Watch::edits) {
+                    headers::body_changes(&mut head.headers);
+                }
                 let drains = drains.filter(|_| head.status.is_success());
                 let body = Metered::new(reply, watch, receipt, drains);
-                if let Some(secret) = secret.filter(|_| scrub::applies(head.status)) {
+                if !secrets.is_empty() && scrub::applies(head.status) {
                     // Boxed because it is rare, and would make every exchange larger.
-                    return Ok(Box::pin(scrub::reply(head, body, &secret)).await);
+                    return Ok(Box::pin(scrub::reply(head, body, &secrets)).await);
                 }
                 Ok(Response::from_parts(head, Answer::Metered(Box::new(body))))
             }
@@ -123,7 +140,7 @@ impl Passed {
             Framing::Document => Meter::json(),
             Framing::Events => Meter::stream(),
         };
-        Some(Watch::new(meter, coding, edits.then(|| Rewriter::new(trim))))
+        Some(Watch::new(meter, coding, edits.then(|| Editor::Trim(Rewriter::new(trim)))))
     }
 
     /// How the reply is framed, where it may carry usage.

@@ -1,5 +1,7 @@
 //! What a client is told when it cannot be served, in the shape that OpenAI's clients parse.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
@@ -19,7 +21,7 @@ pub struct Fault {
     /// `error.code`.
     pub code: Option<&'static str>,
     /// `error.param`.
-    pub param: Option<&'static str>,
+    pub param: Option<Cow<'static, str>>,
     /// `error.message`: culprit, place and remedy, without secrets.
     pub message: String,
     /// Nothing was sent upstream, so that trying again costs nothing.
@@ -83,6 +85,18 @@ impl Fault {
         )
     }
 
+    /// Too many calls wait for their tokens to be counted.
+    pub fn busy() -> Self {
+        Self {
+            blame: Blame::Gate,
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: Some("busy"),
+            param: None,
+            message: "the gate has too many calls to translate or to count at this moment".into(),
+            retry: true,
+        }
+    }
+
     /// The exchange broke down inside the gate.
     pub fn internal() -> Self {
         Self {
@@ -98,12 +112,14 @@ impl Fault {
     /// An upstream that gave no answer.
     pub fn upstream(failure: &Failure) -> Self {
         let (status, code) = match &failure.kind {
+            FailureKind::Broken { .. } => (StatusCode::BAD_GATEWAY, "upstream_broken"),
             FailureKind::Certificate { .. } => (StatusCode::BAD_GATEWAY, "upstream_certificate"),
             FailureKind::ClientBody => (StatusCode::BAD_REQUEST, "incomplete_body"),
             FailureKind::Closed { .. } => (StatusCode::BAD_GATEWAY, "upstream_closed"),
             FailureKind::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
             FailureKind::Own { .. } => (StatusCode::FORBIDDEN, "own_address"),
             FailureKind::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+            FailureKind::Unreadable { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreadable"),
         };
         // An own address and a wrong certificate stay what they are however often one tries.
         let lasting = matches!(failure.kind, FailureKind::Own { .. } | FailureKind::Certificate { .. });

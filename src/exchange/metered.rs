@@ -7,10 +7,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::dialect::reply::stream::ReplyStream;
+use crate::exchange::custom::reckoning::Written;
 use crate::exchange::drain::{Drains, Job};
-use crate::exchange::receipt::Receipt;
+use crate::exchange::receipt::{End, Receipt};
+use crate::exchange::tail::Tail;
 use crate::exchange::watch::{Unreadable, Watch};
 use crate::ledger::entry::Outcome;
+use crate::units::Usage;
 use crate::upstream::reply::{Reply, ReplyError};
 
 /// A reply under the meter; passes the bytes on, edits them where it must, and books the end.
@@ -34,19 +38,51 @@ pub struct Parts {
     broken: Option<ReplyError>,
     /// What it gets after that; boxed because it is rare.
     trailers: Option<Box<Frame<Bytes>>>,
+    /// Counts what the upstream does not report.
+    tail: Option<Box<Tail>>,
+    /// What was reported or counted, once that is known.
+    usage: Option<Usage>,
     ended: bool,
 }
 
 impl Metered {
     /// Watches `reply` until its end.
     pub fn new(reply: Reply, watch: Option<Watch>, receipt: Receipt, drains: Option<Drains>) -> Self {
-        let mut parts =
-            Parts { reply, watch, receipt, ready: VecDeque::new(), broken: None, trailers: None, ended: false };
+        let mut parts = Parts {
+            reply,
+            watch,
+            receipt,
+            ready: VecDeque::new(),
+            broken: None,
+            trailers: None,
+            tail: None,
+            usage: None,
+            ended: false,
+        };
         // A reply without a body is never polled.
         if parts.reply.is_end_stream() {
             parts.finish();
         }
         Self { parts: Some(parts), drains }
+    }
+
+    /// The same, its usage counted where the upstream reports none.
+    #[must_use]
+    pub fn counted_by(mut self, tail: Tail) -> Self {
+        if let Some(parts) = self.parts.as_mut().filter(|parts| !parts.ended) {
+            parts.tail = Some(Box::new(tail));
+        }
+        self
+    }
+
+    /// What was reported or counted; known once the body has ended.
+    pub fn usage(&self) -> Option<Usage> {
+        self.parts.as_ref().and_then(|parts| parts.usage)
+    }
+
+    /// Whether the upstream ended it by an error of its own.
+    pub fn has_failed(&self) -> bool {
+        self.parts.as_ref().is_some_and(Parts::has_failed)
     }
 
     /// Puts back bytes that were read ahead: they are the next that the client gets.
@@ -69,6 +105,16 @@ impl Parts {
             if self.ended {
                 let trailers = self.trailers.take().map(|trailers| Ok(*trailers));
                 return Poll::Ready(self.broken.take().map(Err).or(trailers));
+            }
+            if self.is_counting() {
+                ready!(self.poll_counting(cx));
+                continue;
+            }
+            if self.watch.as_ref().and_then(Watch::stream).is_some_and(ReplyStream::is_over) {
+                // Often its end is there already, and then the connection can be used again.
+                let _ = Pin::new(&mut self.reply).poll_frame(cx);
+                self.finish();
+                continue;
             }
             match ready!(Pin::new(&mut self.reply).poll_frame(cx)) {
                 None => self.finish(),
@@ -110,8 +156,54 @@ impl Parts {
         {
             return self.fail(ReplyError::Unreadable);
         }
-        let outcome = if self.receipt.status() < 400 { Outcome::Ok } else { Outcome::UpstreamError };
-        self.book(outcome, None);
+        if self.tail.as_ref().is_some_and(|tail| tail.awaited) && !self.reports_usage() {
+            let written = self.written(true);
+            if let Some(tail) = &mut self.tail {
+                tail.begin(written);
+            }
+            return;
+        }
+        self.close(None);
+    }
+
+    /// Whether the upstream has ended, and only its usage is not known yet.
+    fn is_counting(&self) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.is_begun())
+    }
+
+    fn poll_counting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let counted = match &mut self.tail {
+            Some(tail) => ready!(tail.poll_counted(cx)),
+            None => None,
+        };
+        self.close(counted.map(|counted| counted.usage));
+        Poll::Ready(())
+    }
+
+    /// The reply came to its own end.
+    fn close(&mut self, usage: Option<Usage>) {
+        if let Some(watch) = &mut self.watch
+            && watch.close(usage.as_ref(), &mut self.ready).is_err()
+        {
+            return self.fail(ReplyError::Unreadable);
+        }
+        let sound = self.receipt.status() < 400 && !self.has_failed();
+        self.book(if sound { Outcome::Ok } else { Outcome::UpstreamError }, None);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.watch.as_ref().and_then(Watch::stream).is_some_and(ReplyStream::has_failed)
+    }
+
+    fn reports_usage(&self) -> bool {
+        self.watch.as_ref().and_then(Watch::stream).is_none_or(ReplyStream::reports_usage)
+    }
+
+    /// What the model wrote so far.
+    fn written(&self, ended: bool) -> Written {
+        let stream = self.watch.as_ref().and_then(Watch::stream);
+        let texts = stream.map(|stream| stream.texts().clone()).unwrap_or_default();
+        Written { texts, whole: ended && !stream.is_some_and(ReplyStream::is_cut_short) }
     }
 
     fn fail(&mut self, error: ReplyError) {
@@ -126,24 +218,48 @@ impl Parts {
     fn book(&mut self, outcome: Outcome, error: Option<&str>) {
         self.ended = true;
         let reading = self.watch.as_mut().map(Watch::reading);
-        self.receipt.close(outcome, reading, error);
+        let ended = outcome == Outcome::Ok || self.is_counting();
+        let written = self.written(ended);
+        let counts = |usage: Usage| usage.total() > 0 || written.texts.is_empty();
+        let reported = reading.as_ref().and_then(|reading| reading.usage).filter(|usage| counts(*usage));
+        self.usage = reported;
+        // What failed before it began cost nothing that anybody could count.
+        let began = outcome != Outcome::UpstreamError || !written.texts.is_empty();
+        let Some(tail) = self.tail.take().filter(|_| reported.is_none() && began) else {
+            return self.receipt.close(outcome, reading, error);
+        };
+        let mut reading = reading.unwrap_or_default();
+        match tail.into_parts() {
+            (Some(counted), _) => {
+                self.usage = Some(counted.usage);
+                counted.fill(&mut reading);
+                self.receipt.close(outcome, Some(reading), error);
+            }
+            (None, reckoning) => self.receipt.close_counted(End { outcome, reading, error }, reckoning, written),
+        }
     }
 
     /// Reads one more piece for the meter alone, the client having gone, and gives its length; `None` at the end.
     pub fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        // Its upstream has ended already where it was only being counted.
+        if self.is_counting() {
+            return Poll::Ready(None);
+        }
         let Some(Ok(frame)) = ready!(Pin::new(&mut self.reply).poll_frame(cx)) else { return Poll::Ready(None) };
         let bytes = frame.into_data().unwrap_or_default();
         let count = bytes.len();
         self.receipt.received(count);
         let taken = self.watch.as_mut().map_or(Ok(()), |watch| watch.take(bytes, &mut self.ready));
         self.ready.clear();
-        let over = taken.is_err() || self.reply.is_end_stream();
+        let done = self.watch.as_ref().and_then(Watch::stream).is_some_and(ReplyStream::is_over);
+        let over = taken.is_err() || done || self.reply.is_end_stream();
         Poll::Ready((!over).then_some(count))
     }
 
     /// Books that the client went away, with whatever the meter has read.
     pub fn leave(&mut self, error: Option<&str>) {
-        if let Some(watch) = &mut self.watch {
+        let counting = self.is_counting();
+        if let Some(watch) = self.watch.as_mut().filter(|_| !counting) {
             // A last event without its blank line is read too; nobody is left to be told of a bad end.
             let _ = watch.finish(&mut self.ready);
         }

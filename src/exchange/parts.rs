@@ -7,6 +7,8 @@ use crate::exchange::drain::Drains;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
 use crate::policy::Live;
+use crate::tokens::clerks::Clerks;
+use crate::tokens::library::Library;
 use crate::upstream::pool::Pool;
 
 /// What the exchanges of one worker share.
@@ -18,6 +20,10 @@ pub struct RelayParts {
     pub ledger: Ledger,
     /// Kept connections of this worker.
     pub pool: Pool,
+    /// What is known about custom models.
+    pub library: Library,
+    /// Where templates are rendered and tokens counted.
+    pub clerks: Clerks,
     /// Where exchanges go that lost their client.
     pub drains: Drains,
     /// Ids of this process.

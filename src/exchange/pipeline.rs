@@ -146,10 +146,12 @@ impl Exchange<'_> {
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
-        if targets.iter().any(|target| target.bridge.is_some()) {
-            booking.refuse(400, "refused by routing");
-            let message = "the model's endpoint speaks another dialect; translation is not available yet";
-            return Err(Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), message));
+        if let [target] = &*targets
+            && let Some(custom) = &target.custom
+        {
+            self.spend(booking, target, &head.headers)?;
+            // Boxed, so that other calls do not keep room for what only these do.
+            return Box::pin(self.custom(head, booking, (call, target, custom))).await;
         }
         let last = targets.len();
         let from_page = head.headers.contains_key(ORIGIN);

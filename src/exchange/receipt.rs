@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::exchange::caller::bounded;
+use crate::exchange::custom::reckoning::{Reckoning, Written};
 use crate::ledger::Ledger;
 use crate::ledger::entry::{Client, Entry, Ingress, Model, Outcome, Tier};
 use crate::meter::reading::Reading;
@@ -62,6 +63,7 @@ impl Booking {
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
             uploaded: None,
+            ended: false,
         })))
     }
 
@@ -122,6 +124,8 @@ struct Open {
     base_model: Option<Arc<str>>,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
+    /// Its duration is known already.
+    ended: bool,
 }
 
 impl Receipt {
@@ -161,12 +165,46 @@ impl Receipt {
 
     /// Books the attempt.
     pub fn close(&mut self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Some(open) = self.0.take() else { return };
-        let Open { mut entry, begun, ledger, policy, own_price, base_model, uploaded } = *open;
+        if let Some(open) = self.0.take() {
+            open.close(outcome, reading, error);
+        }
+    }
+
+    /// Books the attempt as soon as `reckoning` has counted what nobody reported.
+    pub fn close_counted(&mut self, end: End<'_>, reckoning: Reckoning, written: Written) {
+        let Some(mut open) = self.0.take() else { return };
+        let End { outcome, mut reading, error } = end;
+        // The time that counting takes is not the call's.
+        open.entry.duration_ms = millis(open.begun);
+        open.ended = true;
+        let error: Option<Box<str>> = error.map(Into::into);
+        reckoning.hand(written, move |counted| {
+            counted.fill(&mut reading);
+            open.close(outcome, Some(reading), error.as_deref());
+        });
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct End<'a> {
+    /// In one word.
+    pub outcome: Outcome,
+    /// What the reply said.
+    pub reading: Reading,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+}
+
+impl Open {
+    fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
+        let Self { mut entry, begun, ledger, policy, own_price, base_model, uploaded, ended } = self;
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
         }
-        entry.duration_ms = millis(begun);
+        if !ended {
+            entry.duration_ms = millis(begun);
+        }
         entry.outcome = outcome;
         entry.error = error.map(Into::into);
         if let Some(reading) = reading {

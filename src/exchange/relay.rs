@@ -76,7 +76,7 @@ impl Relay {
             return Fault::client(StatusCode::BAD_REQUEST, None, "the request names no path").answer();
         };
         let outbound = outbound(&head, path, Outbound::stream(body, Arc::default()));
-        match self.0.pool.send(&destination, outbound).await {
+        match self.0.pool.send(&destination, outbound, None).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
                 headers::toward_client(&mut head.headers, false);

@@ -17,9 +17,23 @@ pub fn applies(status: StatusCode) -> bool {
     status.as_u16() >= 400
 }
 
-/// The reply without the key in its headers and body; a body over 64 KiB goes on as it comes.
-pub async fn reply(mut head: Head, mut body: Metered, secret: &Secret) -> Response<Answer> {
-    scrub_headers(&mut head.headers, secret);
+/// Bytes that are at hand, without the keys.
+pub fn bytes(body: Bytes, secrets: &[Secret]) -> Bytes {
+    scrub_body(&body, Coding::Identity, secrets).unwrap_or(body)
+}
+
+/// Masks the keys in headers.
+pub fn head(headers: &mut HeaderMap, secrets: &[Secret]) {
+    for value in headers.values_mut() {
+        if let Some(clean) = scrubbed_of_all(value.as_bytes(), secrets) {
+            *value = HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static(MASK));
+        }
+    }
+}
+
+/// The reply without the keys in its headers and body; a body over 64 KiB goes on as it comes.
+pub async fn reply(mut head: Head, mut body: Metered, secrets: &[Secret]) -> Response<Answer> {
+    self::head(&mut head.headers, secrets);
     let mut read = BytesMut::new();
     let broken = loop {
         if read.len() as u64 + body.size_hint().lower() > LIMIT as u64 {
@@ -37,7 +51,7 @@ pub async fn reply(mut head: Head, mut body: Metered, secret: &Secret) -> Respon
         return Response::from_parts(head, Answer::Metered(Box::new(body)));
     }
     let coding = Coding::parse(head.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()));
-    let body = match scrub_body(&read, coding, secret) {
+    let body = match scrub_body(&read, coding, secrets) {
         Some(clean) => {
             head.headers.remove(CONTENT_ENCODING);
             head.headers.remove(CONTENT_LENGTH);
@@ -50,21 +64,21 @@ pub async fn reply(mut head: Head, mut body: Metered, secret: &Secret) -> Respon
     Response::from_parts(head, Answer::cut(body, error))
 }
 
-/// The decoded body without the key; `None` where the key is not in it, or it cannot be read.
-fn scrub_body(body: &[u8], coding: Coding, secret: &Secret) -> Option<Bytes> {
+/// The decoded body without the keys; `None` where none is in it, or it cannot be read.
+fn scrub_body(body: &[u8], coding: Coding, secrets: &[Secret]) -> Option<Bytes> {
     let decoded = match coding {
-        Coding::Identity => return scrubbed(body, secret).map(Bytes::from),
+        Coding::Identity => return scrubbed_of_all(body, secrets).map(Bytes::from),
         coding => decode(coding, body, DECODED_LIMIT).ok()?,
     };
-    scrubbed(&decoded, secret).map(Bytes::from)
+    scrubbed_of_all(&decoded, secrets).map(Bytes::from)
 }
 
-fn scrub_headers(headers: &mut HeaderMap, secret: &Secret) {
-    for value in headers.values_mut() {
-        if let Some(clean) = scrubbed(value.as_bytes(), secret) {
-            *value = HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static(MASK));
-        }
+fn scrubbed_of_all(text: &[u8], secrets: &[Secret]) -> Option<Vec<u8>> {
+    let mut clean: Option<Vec<u8>> = None;
+    for secret in secrets {
+        clean = scrubbed(clean.as_deref().unwrap_or(text), secret).or(clean);
     }
+    clean
 }
 
 /// `text` with a mask wherever it holds the key, plain or with any of its letters escaped as JSON allows; `None` where
@@ -160,13 +174,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-a", HeaderValue::from_static("key=sk-secret-1;"));
         headers.insert("x-b", HeaderValue::from_static("other"));
-        scrub_headers(&mut headers, &Secret::new("sk-secret-1"));
+        head(&mut headers, &[Secret::new("sk-secret-2"), Secret::new("sk-secret-1")]);
         assert_eq!((headers["x-a"].as_bytes(), headers["x-b"].as_bytes()), (&b"key=***;"[..], &b"other"[..]));
     }
 
     #[test]
     fn a_compressed_body_is_decoded_only_where_it_holds_the_key() {
-        let secret = Secret::new("sk-secret-1");
+        let secret = [Secret::new("sk-secret-1")];
         let coded = |text: &str| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
             std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();

@@ -6,31 +6,69 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use crate::dialect::coding::{Coding, Decoder};
-use crate::dialect::rewrite::Rewriter;
+use crate::dialect::reply::stream::ReplyStream;
+use crate::dialect::rewrite::{Pieces, Rewriter};
 use crate::dialect::sse::Event;
 use crate::meter::Meter;
 use crate::meter::reading::Reading;
+use crate::units::Usage;
 
-/// What watches one reply. Without a rewriter the client's bytes are the upstream's, whatever happens in here.
+/// What changes the events of a reply.
+#[derive(Debug)]
+pub enum Editor {
+    /// Brings it into the client's form.
+    Reply(Box<ReplyStream>),
+    /// Takes out what the client must not see.
+    Trim(Rewriter),
+}
+
+impl Editor {
+    fn feed(&mut self, plain: Bytes, on_event: impl FnMut(&Event)) -> Pieces {
+        match self {
+            Self::Reply(stream) => stream.feed(plain, on_event),
+            Self::Trim(rewriter) => rewriter.feed(plain, on_event),
+        }
+    }
+}
+
+/// What watches one reply. Without an editor the client's bytes are the upstream's, whatever happens in here.
 #[derive(Debug)]
 pub struct Watch<G = Meter> {
     gauge: Option<G>,
     decoder: Option<Decoder>,
-    rewriter: Option<Rewriter>,
+    editor: Option<Editor>,
     /// Why the gauge went quiet.
     quiet: Option<&'static str>,
 }
 
 impl<G: Gauge> Watch<G> {
-    /// Reads usage with `gauge` from a body of this coding; with a rewriter the client gets the decoded, edited body.
-    pub fn new(gauge: G, coding: Coding, rewriter: Option<Rewriter>) -> Self {
+    /// Reads usage with `gauge` from a body of this coding; with an editor the client gets the decoded, edited body.
+    pub fn new(gauge: G, coding: Coding, editor: Option<Editor>) -> Self {
         let decoder = (coding != Coding::Identity).then(|| Decoder::new(coding).limited(MAX_DECODED));
-        Self { gauge: Some(gauge), decoder, rewriter, quiet: None }
+        Self { gauge: Some(gauge), decoder, editor, quiet: None }
     }
 
     /// Whether the client's body is another one than the upstream's.
     pub fn edits(&self) -> bool {
-        self.rewriter.is_some()
+        self.editor.is_some()
+    }
+
+    /// The reply, where it is brought into the client's form.
+    pub fn stream(&self) -> Option<&ReplyStream> {
+        match &self.editor {
+            Some(Editor::Reply(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The last bytes of a reply that is brought into the client's form.
+    ///
+    /// # Errors
+    /// The edited body has no end.
+    pub fn close(&mut self, usage: Option<&Usage>, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
+        let Some(Editor::Reply(stream)) = &mut self.editor else { return Ok(()) };
+        out.extend(catch_unwind(AssertUnwindSafe(|| stream.close(usage))).map_err(|_| Unreadable)?);
+        Ok(())
     }
 
     /// Whether usage may still be found.
@@ -43,7 +81,7 @@ impl<G: Gauge> Watch<G> {
     /// # Errors
     /// The edited body cannot go on: what the client has of it is not all.
     pub fn take(&mut self, bytes: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
-        if self.rewriter.is_none() {
+        if self.editor.is_none() {
             // The client's piece is on its way before anything looks at it.
             out.push_back(bytes.clone());
             if self.gauge.is_none() {
@@ -65,17 +103,28 @@ impl<G: Gauge> Watch<G> {
     /// # Errors
     /// The edited body has no end: its coding broke off.
     pub fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
-        if self.gauge.is_some() || self.rewriter.is_some() {
+        if self.gauge.is_some() || self.editor.is_some() {
             // What was read before a coding broke off at its very end stays read.
-            let edited = self.rewriter.is_some();
+            let edited = self.editor.is_some();
             self.decode(|decoder, plain| decoder.finish(plain).is_ok() || !edited, out)?;
         }
-        let Some(rewriter) = self.rewriter.take() else { return Ok(()) };
-        let (gauge, quiet) = (&mut self.gauge, &mut self.quiet);
-        let last = catch_unwind(AssertUnwindSafe(|| {
-            rewriter.finish(|event| guarded(gauge, quiet, |gauge| gauge.event(event)))
-        }));
-        out.extend(last.map_err(|_| Unreadable)?);
+        let Self { gauge, editor, quiet, .. } = self;
+        match editor.take() {
+            None => {}
+            Some(Editor::Trim(rewriter)) => {
+                let last = catch_unwind(AssertUnwindSafe(|| {
+                    rewriter.finish(|event| guarded(gauge, quiet, |gauge| gauge.event(event)))
+                }));
+                out.extend(last.map_err(|_| Unreadable)?);
+            }
+            Some(Editor::Reply(mut stream)) => {
+                let last = catch_unwind(AssertUnwindSafe(|| {
+                    stream.end(|event| guarded(gauge, quiet, |gauge| gauge.event(event)))
+                }));
+                out.extend(last.map_err(|_| Unreadable)?);
+                *editor = Some(Editor::Reply(stream));
+            }
+        }
         Ok(())
     }
 
@@ -103,7 +152,7 @@ impl<G: Gauge> Watch<G> {
         if readable {
             return Ok(());
         }
-        if self.rewriter.is_some() {
+        if self.editor.is_some() {
             return Err(Unreadable);
         }
         // What cannot be decoded cannot be metered; the client gets its bytes all the same.
@@ -113,13 +162,13 @@ impl<G: Gauge> Watch<G> {
     }
 
     fn read(&mut self, plain: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Unreadable> {
-        let Self { gauge, rewriter, quiet, .. } = self;
-        let Some(rewriter) = rewriter else {
+        let Self { gauge, editor, quiet, .. } = self;
+        let Some(editor) = editor else {
             guarded(gauge, quiet, |gauge| gauge.feed(&plain));
             return Ok(());
         };
         let pieces = catch_unwind(AssertUnwindSafe(|| {
-            rewriter.feed(plain, |event| guarded(gauge, quiet, |gauge| gauge.event(event)))
+            editor.feed(plain, |event| guarded(gauge, quiet, |gauge| gauge.event(event)))
         }));
         // Bytes that it still held are lost, and a reply with a hole must not look whole.
         out.extend(pieces.map_err(|_| Unreadable)?);
@@ -217,8 +266,8 @@ mod tests {
         (String::from_utf8(bytes).unwrap(), watch.reading())
     }
 
-    fn trimming() -> Option<Rewriter> {
-        Some(Rewriter::new(Trim { usage: true, empty_chunks: false }))
+    fn trimming() -> Option<Editor> {
+        Some(Editor::Trim(Rewriter::new(Trim { usage: true, empty_chunks: false })))
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::net::limits::Limits;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::policy::Live;
 use crate::session::house::House;
+use crate::tokens::clerks::Clerks;
+use crate::tokens::library::Library;
 use crate::upstream::connect::Connector;
 use crate::upstream::pool::{Pool, PoolLimits};
 
@@ -51,6 +53,10 @@ pub struct Common {
     pub authority: Authority,
     /// Dials.
     pub connector: Arc<Connector>,
+    /// What is known about custom models.
+    pub library: Library,
+    /// Where templates are rendered and tokens counted.
+    pub clerks: Clerks,
     /// Ids of this process.
     pub ids: Arc<Ids>,
     /// A random number of this process.
@@ -111,6 +117,8 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
             ledger: common.ledger.clone(),
             pool,
             drains: drains.clone(),
+            library: common.library,
+            clerks: common.clerks,
             ids: common.ids,
             dice: Cell::new(common.seed),
             body_bytes: common.limits.body_bytes,

