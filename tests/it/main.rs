@@ -46,4 +46,6 @@ mod start;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod translate;
+#[cfg(test)]
 mod tunnel;
