@@ -79,7 +79,7 @@ impl Draft {
         // No token is shorter than a byte; the form around the messages is shorter than JSON's, but may add a text of
         // its own before them.
         let enough = |length: u64| (self.body.len() + FORM) as u64 + self.bounds().wanted.unwrap_or(1) <= length;
-        bridge.is_none() && (!self.is_bounded() || self.length().is_none_or(enough))
+        bridge.is_none() && self.body.len() <= SHORT && (!self.is_bounded() || self.length().is_none_or(enough))
     }
 
     /// Whether one length bounds the whole call; inputs of an embedding are bounded one by one, by the server.
@@ -283,6 +283,8 @@ fn refused_by_template(error: &TemplateError) -> Fault {
     }
 }
 
+/// Bytes of a body that are looked through on the spot.
+const SHORT: usize = 256 << 10;
 /// What a template may add around and before the messages, in bytes.
 const FORM: usize = 512;
 /// In bytes; no known vocabulary has a token as long.
