@@ -178,9 +178,11 @@ impl Receipt {
         open.entry.duration_ms = millis(open.begun);
         open.ended = true;
         let error: Option<Box<str>> = error.map(Into::into);
+        // Still a receipt, so that it is booked also where counting panics.
+        let mut receipt = Self(Some(open));
         reckoning.hand(written, move |counted| {
             counted.fill(&mut reading);
-            open.close(outcome, Some(reading), error.as_deref());
+            receipt.close(outcome, Some(reading), error.as_deref());
         });
     }
 }
