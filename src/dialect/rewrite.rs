@@ -25,7 +25,7 @@ impl Rewriter {
     ///
     /// A chunk of whole events, none of them changed, goes out as the very same bytes.
     pub fn feed(&mut self, chunk: Bytes, mut on_event: impl FnMut(&Event)) -> Pieces {
-        let mut run = Run { chunk: chunk.clone(), span: 0..0, pieces: Pieces::default() };
+        let mut run = Run::over(chunk.clone());
         let trim = self.trim;
         self.splitter.feed(chunk, |event| {
             on_event(&event);
@@ -35,8 +35,7 @@ impl Rewriter {
                 Verdict::Replace(bytes) => run.insert(bytes),
             }
         });
-        run.flush();
-        run.pieces
+        run.finish()
     }
 
     /// At the end of the body: what goes out of an event that has no blank line.
@@ -59,8 +58,12 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    fn push(&mut self, bytes: Bytes) {
-        if self.first.is_none() {
+    /// Puts bytes at the end; empty ones are passed over.
+    pub fn push(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.first.is_none() && self.rest.is_empty() {
             self.first = Some(bytes);
         } else {
             self.rest.push_back(bytes);
@@ -77,14 +80,21 @@ impl Iterator for Pieces {
 }
 
 /// Gathers what goes out of one chunk; neighbours in the chunk stay one piece.
-struct Run {
+#[derive(Debug)]
+pub struct Run {
     chunk: Bytes,
     span: Range<usize>,
     pieces: Pieces,
 }
 
 impl Run {
-    fn keep(&mut self, raw: Bytes) {
+    /// At the beginning of a chunk.
+    pub fn over(chunk: Bytes) -> Self {
+        Self { chunk, span: 0..0, pieces: Pieces::default() }
+    }
+
+    /// Lets an event of the chunk go out as it came.
+    pub fn keep(&mut self, raw: Bytes) {
         let Some(start) = position(&self.chunk, &raw) else { return self.insert(raw) };
         if start != self.span.end {
             self.flush();
@@ -93,9 +103,16 @@ impl Run {
         self.span.end = start + raw.len();
     }
 
-    fn insert(&mut self, bytes: Bytes) {
+    /// Lets other bytes go out here.
+    pub fn insert(&mut self, bytes: Bytes) {
         self.flush();
         self.pieces.push(bytes);
+    }
+
+    /// All that goes out.
+    pub fn finish(mut self) -> Pieces {
+        self.flush();
+        self.pieces
     }
 
     fn flush(&mut self) {
