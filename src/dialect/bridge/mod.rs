@@ -1,9 +1,13 @@
 //! Translation between chat completions and legacy completions: requests one way, replies the other.
 
+mod body;
 pub mod chat_request;
 pub mod completion_request;
+mod fates;
 pub mod finish;
 pub mod logprobs;
+mod members;
+mod messages;
 pub mod refusal;
 
 /// Which translation lies between a client and a server.

@@ -25,4 +25,16 @@ impl Refused {
     pub fn invalid(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { param: param.into(), code: "invalid_type", message: message.into() }
     }
+
+    /// The member is of the right type, and its value is out of bounds.
+    pub fn value(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { param: param.into(), code: "invalid_value", message: message.into() }
+    }
+
+    /// The API wants the member.
+    pub fn missing(param: impl Into<Cow<'static, str>>) -> Self {
+        let param = param.into();
+        let message = format!("missing required parameter: `{param}`");
+        Self { param, code: "missing_required_parameter", message }
+    }
 }
