@@ -8,3 +8,4 @@ pub mod stops;
 pub mod stream;
 pub mod texts;
 pub mod whole;
+mod words;

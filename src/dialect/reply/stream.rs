@@ -12,6 +12,7 @@ use super::errors::error_body;
 use super::plan::ReplyPlan;
 use super::stops::Stops;
 use super::texts::Texts;
+use super::words::{arguments, object_name, prefix, usage_object};
 use crate::dialect::bridge::finish::reason_in;
 use crate::dialect::bridge::logprobs;
 use crate::dialect::endpoint::Dialect;
@@ -435,7 +436,7 @@ impl Said {
         let mut out = Vec::new();
         let role = rest.remove("role").filter(Value::is_string);
         if !mem::replace(&mut course.opened, true) {
-            out.push(opening(index, role.unwrap_or_else(|| "assistant".into())));
+            out.push(opening(index, &role.unwrap_or_else(|| "assistant".into())));
         }
         let has_content = rest.remove("content").is_some_and(|content| content.is_string());
         if !text.is_empty() || has_content && finish.is_none() && rest.values().any(|value| !value.is_null()) {
@@ -460,7 +461,7 @@ impl Said {
         let Self { index, text, finish, logprobs, .. } = self;
         let mut out = Vec::new();
         if !mem::replace(&mut course.opened, true) {
-            out.push(opening(index, "assistant".into()));
+            out.push(opening(index, &"assistant".into()));
         }
         if !text.is_empty() {
             out.push(object(json!({
@@ -528,19 +529,11 @@ impl Head {
     }
 
     fn put(&self, chunk: &mut Map<String, Value>, plan: &ReplyPlan) {
-        let object = match plan.asked {
-            Dialect::Chat => "chat.completion.chunk",
-            _ => "text_completion",
-        };
         chunk.insert("id".into(), self.id.as_str().into());
-        chunk.insert("object".into(), object.into());
+        chunk.insert("object".into(), object_name(plan.asked, true).into());
         chunk.insert("created".into(), self.created.clone());
         chunk.insert("model".into(), self.model.clone());
     }
-}
-
-fn prefix(dialect: Dialect) -> &'static str {
-    if dialect == Dialect::Chat { "chatcmpl-" } else { "cmpl-" }
 }
 
 fn usage_chunk(plan: &ReplyPlan, head: &Head, usage: Value) -> Map<String, Value> {
@@ -551,15 +544,7 @@ fn usage_chunk(plan: &ReplyPlan, head: &Head, usage: Value) -> Map<String, Value
     chunk
 }
 
-fn usage_object(usage: &Usage) -> Value {
-    json!({
-        "prompt_tokens": usage.input.unwrap_or(0),
-        "completion_tokens": usage.output.unwrap_or(0),
-        "total_tokens": usage.total(),
-    })
-}
-
-fn opening(index: u32, role: Value) -> Map<String, Value> {
+fn opening(index: u32, role: &Value) -> Map<String, Value> {
     object(json!({
         "index": index, "delta": {"role": role, "content": ""}, "logprobs": null, "finish_reason": null,
     }))
@@ -577,20 +562,6 @@ fn written(delta: &Map<String, Value>, asked: Dialect) -> String {
     let text = |name: &str| delta.get(name).and_then(Value::as_str).unwrap_or_default();
     let content = text("content");
     if content.is_empty() && asked != Dialect::Chat { text("refusal").to_owned() } else { content.to_owned() }
-}
-
-/// What a model writes beside its answer: arguments of tools, and its thoughts.
-fn arguments(delta: &Map<String, Value>) -> String {
-    let mut text = String::new();
-    for name in ["reasoning_content", "reasoning"] {
-        text.push_str(delta.get(name).and_then(Value::as_str).unwrap_or_default());
-    }
-    for call in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
-        for name in ["name", "arguments"] {
-            text.push_str(call["function"][name].as_str().unwrap_or_default());
-        }
-    }
-    text
 }
 
 fn event(chunk: &Map<String, Value>) -> Bytes {
