@@ -238,3 +238,6 @@ const MOST_FILE: u64 = 64 << 20;
 
 /// How much of a text is looked at where added tokens look around themselves.
 const MOST_AROUND: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;
