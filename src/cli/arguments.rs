@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::count::CountArgs;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
 
@@ -27,6 +28,8 @@ pub enum Command {
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
     Check(CheckArgs),
+    /// Tokens of a text or of a request, by one model or several
+    Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
     /// Say where a call would go, why, and at what price

@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod ask;
 pub mod ca;
 pub mod check;
+pub mod count;
 pub mod demo;
 pub mod listing;
 pub mod problem;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         None => serve::run(&arguments.serve),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

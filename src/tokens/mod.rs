@@ -1,7 +1,14 @@
 //! Tokenizers, and where they come from: built-in encodings, and the Hugging Face hub with its cache.
 
+mod base64;
+mod bounds;
+mod chat_rule;
 pub mod clerks;
+mod cuts;
+pub mod encoding;
 pub mod hub;
+mod images;
+mod json;
 pub mod kit;
 pub mod library;
 pub mod prompt;

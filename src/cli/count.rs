@@ -1,0 +1,259 @@
+//! `tollgate count`: tokens of a text or of a request, by one model or several.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use serde_json::{Value, json};
+
+use crate::cli::arguments::ConfigArgs;
+use crate::cli::listing::{cell, table};
+use crate::cli::problem::Problem;
+use crate::cli::sources::loaded;
+use crate::dialect::endpoint::Dialect;
+use crate::policy::custom::CustomModel;
+use crate::policy::routing::Routing;
+use crate::tokens::encoding::Encoding;
+use crate::tokens::kit::Kit;
+use crate::tokens::library::Library;
+use crate::tokens::prompt::input_tokens;
+use crate::tokens::tally::Tally;
+use crate::tokens::tokenizer::{Specials, Tokenizer};
+
+/// Count the tokens of a text, or of the input of a request in JSON.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CountArgs {
+    /// A text, or a request with `messages`, `prompt` or `input`; standard input if absent or `-`
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A model of OpenAI's, a custom model, or an encoding such as `o200k_base`; may be repeated
+    #[arg(long = "model", value_name = "NAME")]
+    pub models: Vec<String>,
+    /// A `tokenizer.json`; may be repeated
+    #[arg(long = "tokenizer", value_name = "FILE")]
+    pub tokenizers: Vec<PathBuf>,
+    /// Take the input for plain text even if it is a request
+    #[arg(long)]
+    pub text: bool,
+    /// Configuration file (JSON5)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Counts, and prints a line for each model.
+///
+/// # Errors
+/// A model that is not known, a tokenizer that cannot be used, or a text that cannot be read.
+pub fn run(args: &CountArgs) -> Result<(), Problem> {
+    let counters = counters(args)?;
+    let input = input(args.file.as_deref())?;
+    let given = Given::of(&input, args.text)?;
+    let counts: Vec<Count> = counters.iter().map(|counter| counter.count(&given)).collect();
+    let mut out = io::stdout().lock();
+    if args.json {
+        let rows: Vec<Value> = counts.iter().map(Count::json).collect();
+        writeln!(out, "{:#}", json!({ "input": given.name(), "bytes": input.len(), "counts": rows }))?;
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = counts.iter().map(|count| count.row(input.len())).collect();
+    writeln!(out, "{}", table(&["model", "tokenizer", "exact", "tokens", "bytes"], &rows, 3))?;
+    for note in counts.iter().filter_map(|count| count.note.as_deref()) {
+        let _ = writeln!(io::stderr(), "warning: {note}");
+    }
+    Ok(())
+}
+
+/// A model, and what it counts with.
+struct Counter {
+    model: String,
+    kit: Kit,
+}
+
+/// What a model counted.
+struct Count {
+    model: String,
+    tokenizer: &'static str,
+    tally: Tally,
+    note: Option<String>,
+}
+
+/// What is counted.
+enum Given<'a> {
+    Text(&'a str),
+    Request(Dialect, Value),
+}
+
+impl<'a> Given<'a> {
+    fn of(input: &'a [u8], as_text: bool) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(input).context("the text is not UTF-8")?;
+        if as_text || !text.trim_start().starts_with('{') {
+            return Ok(Self::Text(text));
+        }
+        let Ok(request) = serde_json::from_str::<Value>(text) else { return Ok(Self::Text(text)) };
+        let has = |name| request.get(name).is_some_and(|value: &Value| !value.is_null());
+        let dialect = match (has("messages"), has("prompt"), has("input")) {
+            (true, _, _) => Dialect::Chat,
+            (_, true, _) => Dialect::Completion,
+            (_, _, true) => Dialect::Embeddings,
+            _ => return Ok(Self::Text(text)),
+        };
+        Ok(Self::Request(dialect, request))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Request(Dialect::Chat, _) => "chat request",
+            Self::Request(Dialect::Completion, _) => "completion request",
+            Self::Request(..) => "embeddings request",
+        }
+    }
+}
+
+impl Counter {
+    fn count(&self, given: &Given<'_>) -> Count {
+        let tally = match (given, &self.kit.tokenizer) {
+            (Given::Text(text), Some(tokenizer)) => tokenizer.count(text, Specials::Text),
+            (Given::Text(text), None) => crate::tokens::tally::estimate(text),
+            (Given::Request(dialect, request), _) => {
+                // The rules for messages differ from model to model.
+                let mut request = request.clone();
+                request["model"] = self.model.as_str().into();
+                input_tokens(*dialect, request.to_string().as_bytes(), &self.kit)
+            }
+        };
+        let tokenizer = self.kit.tokenizer.as_ref().map_or("none", |tokenizer| tokenizer.name());
+        let note = self.kit.missing.as_ref().map(|missing| format!("`{}`: {missing}", self.model));
+        Count { model: self.model.clone(), tokenizer, tally, note }
+    }
+}
+
+impl Count {
+    fn json(&self) -> Value {
+        json!({
+            "model": self.model, "tokenizer": self.tokenizer, "tokens": self.tally.tokens, "exact": self.tally.exact,
+            "missing": self.note,
+        })
+    }
+
+    fn row(&self, bytes: usize) -> Vec<String> {
+        let exact = if self.tally.exact { "yes" } else { "no" };
+        let model = cell(&self.model.as_str().into());
+        vec![model, self.tokenizer.into(), exact.into(), self.tally.tokens.to_string(), bytes.to_string()]
+    }
+}
+
+/// What counts, in the order of the arguments; the configuration is read only where a name asks for it.
+fn counters(args: &CountArgs) -> Result<Vec<Counter>, Problem> {
+    if args.models.is_empty() && args.tokenizers.is_empty() {
+        let hint = "for example `--model gpt-4o`, or `--tokenizer FILE`".to_owned();
+        return Err(Problem::usage(anyhow!("say which model counts"), Some(hint)));
+    }
+    let mut counters = Vec::new();
+    if !args.models.is_empty() {
+        let loaded = loaded(&ConfigArgs { config: args.config.clone(), ..ConfigArgs::default() })?;
+        for model in &args.models {
+            counters.push(Counter { model: model.clone(), kit: kit(&loaded.policy.routing, model)? });
+        }
+    }
+    for path in &args.tokenizers {
+        let tokenizer = Tokenizer::read(path).map_err(|error| Problem::usage(error, None))?;
+        counters.push(Counter { model: path.display().to_string(), kit: only(tokenizer) });
+    }
+    Ok(counters)
+}
+
+/// What a name counts with: a custom model of that name before anything else, as calls are routed.
+fn kit(routing: &Routing, name: &str) -> Result<Kit, Problem> {
+    if let Some(custom) = routing.customs.get(name) {
+        return Ok(acquired(custom));
+    }
+    let built_in = Tokenizer::built_in(name).or_else(|| Encoding::named(name).map(Tokenizer::from));
+    let Some(tokenizer) = built_in.or_else(|| Tokenizer::likely(name)) else {
+        return Err(Problem::usage(anyhow!("no tokenizer is known for `{name}`"), hint(routing, name)));
+    };
+    Ok(only(tokenizer))
+}
+
+/// A custom model's own tokenizer and template.
+fn acquired(model: &Arc<CustomModel>) -> Kit {
+    Library::default().kit(model)
+}
+
+fn only(tokenizer: Tokenizer) -> Kit {
+    Kit { tokenizer: Some(Arc::new(tokenizer)), ..Kit::default() }
+}
+
+/// The names that look most like it.
+fn hint(routing: &Routing, name: &str) -> Option<String> {
+    let customs = routing.customs.keys().map(AsRef::as_ref);
+    let mut known: Vec<&str> = Encoding::models().chain(Encoding::ALL.map(Encoding::name)).collect();
+    known.extend(customs);
+    let mut known: Vec<(f64, &str)> =
+        known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known)).collect();
+    known.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let near: Vec<String> =
+        known.iter().filter(|(likeness, _)| *likeness > 0.75).take(3).map(|(_, known)| format!("`{known}`")).collect();
+    let names = (!near.is_empty()).then(|| format!("the nearest names are {}; ", near.join(", ")));
+    Some(format!("{}a custom model needs a line in the configuration", names.unwrap_or_default()))
+}
+
+fn input(file: Option<&Path>) -> Result<Vec<u8>, Problem> {
+    let named = |path: &Path| format!("cannot read `{}`", path.display());
+    let mut input = Vec::new();
+    let read = match file.filter(|path| *path != Path::new("-")) {
+        None => io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut input).context("cannot read standard input"),
+        Some(path) => File::open(path)
+            .and_then(|file| file.take(MOST_INPUT + 1).read_to_end(&mut input))
+            .with_context(|| named(path)),
+    };
+    read?;
+    if input.len() as u64 > MOST_INPUT {
+        return Err(anyhow!("the input has more than {} MiB", MOST_INPUT >> 20).into());
+    }
+    Ok(input)
+}
+
+/// Nothing that is sent to a model is longer.
+const MOST_INPUT: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_from_text() {
+        let name = |text: &str| Given::of(text.as_bytes(), false).unwrap().name();
+        assert_eq!(name(r#" {"messages":[]}"#), "chat request");
+        assert_eq!(name(r#"{"prompt":"a"}"#), "completion request");
+        assert_eq!(name(r#"{"input":"a"}"#), "embeddings request");
+        for text in [r#"{"messages":null}"#, r#"{"a":1}"#, "{broken", "hello", "", "[1]"] {
+            assert_eq!(name(text), "text", "{text}");
+        }
+        assert_eq!(Given::of(br#"{"prompt":"a"}"#, true).unwrap().name(), "text");
+        assert!(Given::of(b"\xff", false).is_err());
+    }
+
+    #[test]
+    fn an_unknown_model_is_told_the_nearest_names() {
+        let problem = kit(&Routing::default(), "gpt4o").unwrap_err().to_string();
+        assert!(problem.contains("no tokenizer is known for `gpt4o`") && problem.contains("`gpt-4o`"), "{problem}");
+    }
+
+    #[test]
+    fn each_model_counts_by_its_own_rules() {
+        let request = Given::of(br#"{"model":"x","messages":[{"role":"user","content":"hello"}]}"#, false).unwrap();
+        let count = |model: &str| {
+            let kit = kit(&Routing::default(), model).unwrap();
+            Counter { model: model.into(), kit }.count(&request).tally
+        };
+        assert_eq!(count("gpt-4o"), Tally { tokens: 8, exact: true });
+        assert_eq!(count("gpt-3.5-turbo-0301"), Tally { tokens: 9, exact: true });
+        assert!(!count("gpt-6").exact);
+    }
+}
