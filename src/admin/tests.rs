@@ -5,10 +5,12 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::surface::{Flaw, Rejected, Reviser, Saved};
 use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
@@ -38,9 +40,11 @@ fn surface() -> Surface {
     Surface {
         ledger: Ledger::new(100),
         root: "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n".into(),
-        config: json!({ "listen": { "admin": "127.0.0.1:8485" } }),
+        config: Arc::new(ArcSwap::from_pointee(json!({ "listen": { "admin": "127.0.0.1:8485" } }))),
         policy: Live::new(Policy::default()),
         ready: Arc::new(AtomicBool::new(true)),
+        token: None,
+        reviser: Reviser::new(|_| Err(Rejected::NoFile)),
     }
 }
 
