@@ -105,7 +105,9 @@ fn price(field: &Field<'_>) -> Option<Price> {
 /// A number of tokens, also where it was written as `1e3` or as a text.
 fn length(field: &Field<'_>) -> Option<u64> {
     let number = match field.shape() {
-        Shape::Fraction(number) if number.fract() == 0.0 => format!("{number:.0}").parse::<u64>().ok(),
+        Shape::Fraction(number) if number.is_finite() && number.fract() == 0.0 => {
+            format!("{number:.0}").parse::<u64>().ok()
+        }
         Shape::Text(text) => text.trim().parse::<u64>().ok(),
         _ => return field.whole(1..=MOST_TOKENS),
     };
