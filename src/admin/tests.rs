@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::surface::{Flaw, Rejected, Reviser, Saved};
+use super::surface::{Rejected, Reviser};
 use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
