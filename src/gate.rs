@@ -1,5 +1,7 @@
 //! The whole running program: every part built once, started, drained, closed.
 
+mod reviser;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
 use crate::admin;
@@ -46,7 +49,7 @@ impl Gate {
     /// # Errors
     /// A listener, the authority or a root that cannot be had; nothing is left running.
     pub fn start(loaded: Loaded, inherited: &[PathBuf]) -> Result<Self, GateError> {
-        let Loaded { setup, policy, view, .. } = loaded;
+        let Loaded { setup, policy, view, lines, .. } = loaded;
         let proxy = bind("listen.proxy", setup.proxy)?;
         let admin = bind("listen.admin", setup.admin)?;
         let (proxy_at, admin_at) = (address(&proxy)?, address(&admin)?);
@@ -79,11 +82,14 @@ impl Gate {
             seed,
             stopping,
         };
+        let view = Arc::new(ArcSwap::from_pointee(view));
         let surface = Surface {
             ledger: ledger.clone(),
             root: authority.root_pem().into(),
-            config: view,
+            config: Arc::clone(&view),
             policy: common.live.clone(),
+            token: setup.admin_token.clone(),
+            reviser: reviser::of(lines, common.live.clone(), view),
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;

@@ -29,7 +29,8 @@ pub(crate) fn bad_parameter(name: &str, message: &str) -> Response {
     with_status(StatusCode::BAD_REQUEST, &json!({ "error": { "message": message, "param": name } }))
 }
 
-fn with_status(status: StatusCode, value: &impl Serialize) -> Response {
+/// A JSON answer with a status.
+pub(crate) fn with_status(status: StatusCode, value: &impl Serialize) -> Response {
     let (status, text) = match serde_json::to_string(value) {
         Ok(text) => (status, escaped(&text)),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "null".into()),

@@ -1,29 +1,36 @@
-//! Who may read the admin surface: programs of this machine, and no web page of another site.
+//! Who may use the admin surface: programs of this machine, and no web page of another site; for changes, who knows the
+//! token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, ORIGIN,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::admin::answer::refusal;
+use crate::net::secret::Secret;
 
 /// The names under which a browser of this machine may reach the listener.
 #[derive(Debug)]
 pub(crate) struct Guard {
     loopback: bool,
     hosts: [String; 3],
+    /// What is kept of the token: enough to compare.
+    token: Option<Digest>,
 }
 
 impl Guard {
-    pub(crate) fn new(at: SocketAddr) -> Self {
+    pub(crate) fn new(at: SocketAddr, token: Option<&Secret>) -> Self {
         let hosts = ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("{host}:{}", at.port()));
-        Self { loopback: at.ip().is_loopback(), hosts }
+        Self { loopback: at.ip().is_loopback(), hosts, token: token.map(|token| digested(token.reveal().as_bytes())) }
     }
 
     /// Why a request is refused; a name that a stranger's DNS can point here is what the host check is for.
@@ -42,12 +49,39 @@ impl Guard {
         if self.is_foreign(headers) {
             return Some(refusal(StatusCode::FORBIDDEN, "requests of other sites are refused"));
         }
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refused = refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let writes = request.uri().path() == WRITES;
+        let (fits, allowed) = match *request.method() {
+            Method::POST => (writes, READS),
+            Method::GET | Method::HEAD => (!writes, "POST"),
+            _ => (false, if writes { "POST" } else { READS }),
+        };
+        if !fits {
+            let mut refused = refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed} is served here"));
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             return Some(refused);
         }
-        None
+        self.refuses_without_token(headers, request.uri().path())
+    }
+
+    /// Why a request without the token is refused.
+    fn refuses_without_token(&self, headers: &HeaderMap, path: &str) -> Option<Response> {
+        let Some(token) = &self.token else {
+            let remedy = "changes need a token; set `admin.token` in the configuration and restart the gate";
+            return (path == WRITES).then(|| refusal(StatusCode::FORBIDDEN, remedy));
+        };
+        if OPEN.contains(&path) {
+            return None;
+        }
+        // Digests have one length, so that the time of the comparison tells nothing about the token.
+        let fits = |sent: &[u8]| verify_slices_are_equal(digested(sent).as_ref(), token.as_ref()).is_ok();
+        if only(headers, &AUTHORIZATION).and_then(|value| bearer(value.as_bytes())).is_some_and(fits) {
+            return None;
+        }
+        let remedy =
+            "the token of this gate is needed: `Authorization: Bearer TOKEN`, with `admin.token` of its configuration";
+        let mut refused = refusal(StatusCode::UNAUTHORIZED, remedy);
+        refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Some(refused)
     }
 
     fn knows(&self, host: &[u8]) -> bool {
@@ -77,12 +111,31 @@ pub(crate) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     response
 }
 
+fn digested(token: &[u8]) -> Digest {
+    digest(&SHA256, token)
+}
+
+/// The token of `Bearer TOKEN`.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
 /// The value of a header that is there once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() { None } else { first }
 }
+
+/// The path that changes something.
+const WRITES: &str = "/config/models";
+
+/// Paths that say nothing private.
+const OPEN: [&str; 4] = ["/ca.crt", "/ca.pem", "/healthz", "/readyz"];
+
+/// The methods of every other path.
+const READS: &str = "GET, HEAD";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod books;
+mod change;
 mod csv;
 mod guard;
 mod parameters;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 use self::guard::Guard;
@@ -24,8 +25,8 @@ use self::surface::Surface;
 
 /// Serves the surface on `listener` until `shutdown` ends, then finishes open requests.
 ///
-/// Only a listener on a loopback address answers: there is no token yet that could guard another one, so such a
-/// listener refuses every request.
+/// Only a listener on a loopback address answers: what travels in the clear over a network cannot be guarded by a token.
+/// A change needs the surface's token; with one, so does every reading but those that say nothing private.
 ///
 /// # Errors
 /// The listener has no address.
@@ -33,7 +34,7 @@ pub async fn serve<F>(listener: TcpListener, surface: Surface, shutdown: F) -> i
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let guard = Guard::new(listener.local_addr()?);
+    let guard = Guard::new(listener.local_addr()?, surface.token.as_ref());
     axum::serve(listener, router(surface, guard)).with_graceful_shutdown(shutdown).await
 }
 
@@ -43,6 +44,7 @@ fn router(surface: Surface, guard: Guard) -> Router {
         .route("/ca.crt", get(state::root_der))
         .route("/ca.pem", get(state::root_pem))
         .route("/config", get(state::config))
+        .route("/config/models", post(change::models))
         .route("/entries", get(books::entries))
         .route("/healthz", get(state::health))
         .route("/models", get(state::models))

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::admin::answer::{json as as_json, of_type, refusal};
 use crate::admin::surface::Surface;
+use crate::policy::Policy;
 use crate::policy::custom::CustomModel;
 use crate::policy::routing::{Duplicate, DuplicateKind};
 use crate::policy::target::Destination;
@@ -28,17 +29,24 @@ pub(crate) async fn unknown() -> Response {
 
 /// The configuration, secrets masked.
 pub(crate) async fn config(State(surface): State<Arc<Surface>>) -> Response {
-    as_json(&surface.config)
+    as_json(&**surface.config.load())
 }
 
 /// The custom models by name, and the duplicates in their order.
 pub(crate) async fn models(State(surface): State<Arc<Surface>>) -> Response {
     let policy = surface.policy.now();
+    let mut shown = listed(&policy);
+    let duplicates: Vec<Value> = policy.routing.duplicates.iter().map(|duplicate| other(duplicate)).collect();
+    shown["duplicates"] = duplicates.into();
+    as_json(&shown)
+}
+
+/// The custom models by name, as a member of an object.
+pub(crate) fn listed(policy: &Policy) -> Value {
     let mut customs: Vec<&Arc<CustomModel>> = policy.routing.customs.values().collect();
     customs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let customs: Vec<Value> = customs.into_iter().map(|model| custom(model)).collect();
-    let duplicates: Vec<Value> = policy.routing.duplicates.iter().map(|duplicate| other(duplicate)).collect();
-    as_json(&json!({ "models": customs, "duplicates": duplicates }))
+    json!({ "models": customs })
 }
 
 /// The process answers.
@@ -75,8 +83,12 @@ fn custom(model: &CustomModel) -> Value {
     json!({
         "name": model.name,
         "type": model.kind.name(),
+        "typeFrom": model.kind_from.name(),
         "endpointUrl": format!("{}{}{query}", base(&model.destination), model.path.path()),
+        "key": model.api_key.name(),
         "priced": model.price.is_some(),
+        "contextLength": model.max_sequence_length,
+        "normalize": model.normalize,
     })
 }
 
@@ -112,6 +124,7 @@ Tollgate, admin surface
 /entries?since=&limit=100&cursor=&model=&format=json|jsonl|csv
 /models
 /config    secrets masked
+/config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)
 /healthz   the process answers
 /readyz    calls are taken
 /ca.pem    root certificate for clients to trust

@@ -1,9 +1,16 @@
-//! What the admin surface shows.
+//! What the admin surface shows, and the one thing that it changes.
 
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
 use crate::ledger::Ledger;
+use crate::net::secret::Secret;
 use crate::policy::Live;
 
 /// The parts of the gate that are shown.
@@ -13,10 +20,72 @@ pub struct Surface {
     pub ledger: Ledger,
     /// The root certificate that clients trust, PEM.
     pub root: Arc<str>,
-    /// The configuration, secrets masked.
-    pub config: serde_json::Value,
+    /// The configuration in force, secrets masked.
+    pub config: Arc<ArcSwap<serde_json::Value>>,
     /// The policy in force, for the list of models.
     pub policy: Live,
     /// Whether the gate takes calls.
     pub ready: Arc<AtomicBool>,
+    /// What every change needs, and every reading too where there is one.
+    pub token: Option<Secret>,
+    /// Replaces the lines of the models file.
+    pub reviser: Reviser,
+}
+
+/// Replaces the lines of the models file by a text and brings them into force; may wait for the disk.
+#[derive(Clone)]
+pub struct Reviser(Arc<dyn Fn(&str) -> Result<Saved, Rejected> + Send + Sync>);
+
+impl Reviser {
+    /// Wraps what does it; calls from several threads must come out one after the other.
+    pub fn new(revise: impl Fn(&str) -> Result<Saved, Rejected> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(revise))
+    }
+
+    /// Replaces the lines.
+    ///
+    /// # Errors
+    /// Mistakes, or no file to write; then nothing has changed.
+    pub fn revise(&self, text: &str) -> Result<Saved, Rejected> {
+        (self.0)(text)
+    }
+}
+
+impl fmt::Debug for Reviser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reviser")
+    }
+}
+
+/// What has changed.
+#[derive(Debug)]
+pub struct Saved {
+    /// The file that was written.
+    pub file: PathBuf,
+    /// What works, but perhaps not as meant.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing has changed.
+#[derive(Debug)]
+pub enum Rejected {
+    /// Everything that is wrong with the text, in its order.
+    Mistakes(Vec<Flaw>),
+    /// There is no models file.
+    NoFile,
+    /// The file cannot be written.
+    Unsaved(io::Error),
+}
+
+/// One thing to change in a text.
+#[derive(Debug, Serialize)]
+pub struct Flaw {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What may have been meant.
+    pub hint: Option<String>,
 }

@@ -5,10 +5,12 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::surface::{Rejected, Reviser};
 use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
@@ -38,9 +40,11 @@ fn surface() -> Surface {
     Surface {
         ledger: Ledger::new(100),
         root: "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n".into(),
-        config: json!({ "listen": { "admin": "127.0.0.1:8485" } }),
+        config: Arc::new(ArcSwap::from_pointee(json!({ "listen": { "admin": "127.0.0.1:8485" } }))),
         policy: Live::new(Policy::default()),
         ready: Arc::new(AtomicBool::new(true)),
+        token: None,
+        reviser: Reviser::new(|_| Err(Rejected::NoFile)),
     }
 }
 
@@ -146,7 +150,7 @@ async fn other_sites_are_refused_and_no_answer_allows_them() {
 async fn nothing_but_reading_is_served() {
     let at = start(surface()).await;
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
-        for path in ["/stats", "/config/models", "/"] {
+        for path in ["/stats", "/config", "/"] {
             let reply = send(at, &format!("{method} {path} HTTP/1.1\r\nHost: localhost:PORT")).await;
             assert_eq!(reply.status, 405, "{method} {path}");
             assert!(reply.head.contains("allow: get, head"), "{}", reply.head);
@@ -257,7 +261,8 @@ async fn models_are_listed_without_any_secret() {
     assert!(!shown.text().contains("very-secret"));
     let expected = json!({
         "models": [{
-            "name": "databricks/dolly-v2-3b", "type": "completion",
+            "name": "databricks/dolly-v2-3b", "type": "completion", "typeFrom": "assumed", "key": "own",
+            "contextLength": null, "normalize": true,
             "endpointUrl": "http://127.0.0.1/v1/completions?***", "priced": false,
         }],
         "duplicates": [{

@@ -102,6 +102,7 @@ pub(crate) mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::admin::surface::{Rejected, Reviser};
     use crate::ledger::Ledger;
 
     /// A gate's admin surface on a thread of its own; gives its address.
@@ -115,9 +116,11 @@ pub(crate) mod tests {
                 let surface = crate::admin::surface::Surface {
                     ledger,
                     root: "".into(),
-                    config: Value::Null,
+                    config: std::sync::Arc::default(),
                     policy: crate::policy::Live::new(crate::policy::Policy::default()),
                     ready: std::sync::Arc::default(),
+                    token: None,
+                    reviser: Reviser::new(|_| Err(Rejected::NoFile)),
                 };
                 crate::admin::serve(listener, surface, std::future::pending()).await
             })

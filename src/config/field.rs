@@ -1,10 +1,10 @@
 //! Walks a document and collects every mistake on the way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use crate::config::document::{Node, Shape};
+use crate::config::document::{Member, Node, Shape};
 use crate::config::locate::Position;
 use crate::config::mistake::Mistake;
 use crate::config::review::{Review, Source};
@@ -149,16 +149,39 @@ impl<'a> Field<'a> {
         };
         self.refuse_repeated_keys();
         for member in members.iter().filter(|member| !known.contains(&&*member.key)) {
-            let key = shown(&member.key);
-            let place = if self.path.is_empty() { String::new() } else { format!(" in {}", self.path) };
             self.review.note(Mistake {
-                path: self.below(&key),
-                message: format!("unknown key `{key}`{place}"),
-                hint: nearest(&member.key, known.iter().copied()).map(|word| format!("did you mean `{word}`?")),
+                path: self.below(&shown(&member.key)),
+                message: self.unknown(member),
+                hint: meant(member, known),
                 ..self.mistake(member.at)
             });
         }
         Some(Fields { field: self.clone() })
+    }
+
+    /// An object from a text that other programs read too: unknown and repeated keys are told, but do no harm.
+    pub(super) fn fields_among(&self, known: &[&str]) -> Option<Fields<'a>> {
+        let Shape::Object(members) = self.shape() else {
+            self.wrong_kind("an object");
+            return None;
+        };
+        let mut seen = HashSet::new();
+        for member in members {
+            let Position { line, column } = member.at;
+            let warn = |what: String| self.review.warn(format!("{}:{line}:{column}: {what}", self.source.file));
+            if !known.contains(&&*member.key) {
+                let hint = meant(member, known).map_or_else(String::new, |hint| format!("; {hint}"));
+                warn(format!("{} is ignored{hint}", self.unknown(member)));
+            } else if !seen.insert(&*member.key) {
+                warn(format!("key `{}` stands twice; this one counts", member.key));
+            }
+        }
+        Some(Fields { field: self.clone() })
+    }
+
+    fn unknown(&self, member: &Member) -> String {
+        let place = if self.path.is_empty() { String::new() } else { format!(" in {}", self.path) };
+        format!("unknown key `{}`{place}", shown(&member.key))
     }
 
     fn refuse_repeated_keys(&self) {
@@ -220,13 +243,31 @@ impl<'a> Fields<'a> {
         self.find(key).filter(|field| !matches!(field.shape(), Shape::Null))
     }
 
+    /// The value of `key`, unless it is one that JavaScript takes for false: programs that read the same lines see
+    /// nothing in it.
+    pub(super) fn truthy(&self, key: &str) -> Option<Field<'a>> {
+        self.find(key).filter(|field| match field.shape() {
+            Shape::Null | Shape::Flag(false) | Shape::Whole(0) => false,
+            Shape::Fraction(number) => *number != 0.0 && !number.is_nan(),
+            Shape::Text(text) => !text.is_empty(),
+            _ => true,
+        })
+    }
+
     /// The value of `key`; a mistake where there is none.
     pub(super) fn required(&self, key: &str) -> Option<Field<'a>> {
         let field = self.find(key);
         if field.is_none() {
-            self.field.wrong(format!("lacks the key `{key}`"));
+            let hint = self.mistyped(key).map(|typed| format!("`{}` is no key; did you mean `{key}`?", shown(typed)));
+            self.field.note(self.field.node.at, &format!("lacks the key `{key}`"), hint);
         }
         field
+    }
+
+    /// The key that stands where `key` may have been meant.
+    fn mistyped(&self, key: &str) -> Option<&'a str> {
+        let Shape::Object(members) = self.field.shape() else { return None };
+        members.iter().map(|member| &*member.key).find(|typed| nearest(typed, std::iter::once(key)).is_some())
     }
 
     /// Refuses a `key` that is set, because what it asks for cannot be done yet.
@@ -242,6 +283,11 @@ pub(super) fn shown(text: &str) -> String {
     let cut: String = text.chars().take(60).collect();
     let dots = if cut.len() < text.len() { "..." } else { "" };
     format!("{}{dots}", cut.escape_debug())
+}
+
+/// What an unknown key may have been meant to be.
+fn meant(member: &Member, known: &[&str]) -> Option<String> {
+    nearest(&member.key, known.iter().copied()).map(|word| format!("did you mean `{word}`?"))
 }
 
 /// The word that a mistyped one may have been.

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::document::Node;
-use crate::config::field::Field;
+use crate::config::field::{Field, Fields};
 use crate::config::home::Home;
 use crate::config::mistake::ConfigError;
 use crate::config::review::{Review, Source};
-use crate::config::settings::{KEYS, Settings};
+use crate::config::revise::ModelLines;
+use crate::config::settings::{KEYS, Settings, admin_token};
 use crate::config::setup::Setup;
 use crate::config::view;
+use crate::net::secret::Secret;
 use crate::policy::Policy;
 use crate::policy::interception::Interception;
 use crate::policy::pricing::PriceBook;
@@ -42,6 +44,8 @@ pub struct Loaded {
     pub policy: Policy,
     /// Everything in force in the shape of the file, defaults included, secrets as `***`.
     pub view: serde_json::Value,
+    /// What the custom models are made of, for a new text of the models file.
+    pub lines: ModelLines,
     /// The file that was read; `None` where the defaults run.
     pub file: Option<PathBuf>,
     /// What works, but perhaps not as meant, each with its place.
@@ -73,7 +77,21 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     let Some(settings) = settings else { return Err(ConfigError::Mistakes(Vec::new())) };
     let view = view::of(&settings);
     let file = home.file.map(|found| found.path);
-    Ok(Loaded { policy: policy(&settings)?, setup: settings.setup, view, file, warnings })
+    Ok(Loaded { policy: policy(&settings)?, setup: settings.setup, view, lines: settings.lines, file, warnings })
+}
+
+/// `admin.token` alone, whatever else stands in the file: for a program that only asks a running gate.
+///
+/// # Errors
+/// A file that cannot be read or is no JSON5, or a mistake in that section.
+pub fn token(sources: &Sources<'_>) -> Result<Option<Secret>, ConfigError> {
+    let Home { file: Some(found), reads, .. } = Home::find(sources)? else { return Ok(None) };
+    let review = Review::new(sources.environment);
+    let node = Node::parse(&found.shown, &found.text, 1).map_err(|mistake| ConfigError::Mistakes(vec![mistake]))?;
+    let field = Field::root(&review, Source { file: &found.shown, folder: &reads }, &node);
+    let token = admin_token(&Fields { field });
+    review.finish().map_err(ConfigError::Mistakes)?;
+    Ok(token)
 }
 
 fn policy(settings: &Settings) -> Result<Policy, ConfigError> {

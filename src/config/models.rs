@@ -1,82 +1,121 @@
-//! Custom models: the lines of the file, of `modelsFile` and of `--model`.
+//! All custom models: the lines of the file, of `modelsFile` and of `--model`.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::address::Address;
-use crate::config::amount::rate;
 use crate::config::document::Node;
 use crate::config::field::{Field, Fields, shown};
-use crate::config::files::{Trust, read_text};
+use crate::config::files::read_text;
+use crate::config::line::Listed;
 use crate::config::load::Sources;
+use crate::config::mistake::Mistake;
 use crate::config::review::{Review, Source};
-use crate::config::secrets::secret;
-use crate::policy::custom::{CustomModel, KindFrom, ModelKey, ModelType};
-use crate::policy::pricing::{Price, Rate};
-use crate::policy::target::Destination;
 
-/// A custom model and where it was defined.
-#[derive(Debug)]
-pub(super) struct Listed {
-    /// The model.
-    pub(super) model: Arc<CustomModel>,
-    /// `ca` as written.
-    pub(super) ca: Option<String>,
-    place: String,
+/// The lines of every origin, in the order in which they count.
+#[derive(Clone, Debug)]
+pub(super) struct Origins {
+    /// Of `models`.
+    pub(super) listed: Vec<Listed>,
+    /// Of `modelsFile`.
+    pub(super) filed: Vec<Listed>,
+    /// Of `--model`.
+    pub(super) argued: Vec<Listed>,
+    /// `modelsFile` as written, and where it is.
+    pub(super) file: Option<(String, PathBuf)>,
 }
 
-/// All custom models, each name once: the last line of a name wins.
-pub(super) fn read<'a>(
-    top: &Fields<'a>,
-    review: &'a Review<'a>,
-    sources: &Sources<'_>,
-    own: &[SocketAddr],
-) -> Vec<Listed> {
-    let mut listed: Vec<Listed> = Vec::new();
-    let lines = Lines { review, own };
-    if let Some(field) = top.find("models") {
-        listed.extend(field.items().iter().filter_map(|line| model(line, own)));
+impl Origins {
+    /// Reads them all.
+    pub(super) fn read<'a>(
+        top: &Fields<'a>,
+        review: &'a Review<'a>,
+        sources: &Sources<'_>,
+        own: &[SocketAddr],
+    ) -> Self {
+        let lines = Lines { review, own };
+        let listed = top.find("models").map(|field| field.items()).unwrap_or_default();
+        let field = top.given("modelsFile");
+        let named = field.as_ref().and_then(|field| Some((field, field.filled_text()?)));
+        let file = named.map(|(field, name)| (name.to_owned(), field.resolve(name)));
+        let argument = |(index, line): (usize, &String)| {
+            let file = format!("--model #{}", index + 1);
+            lines.line(Source { file: &file, folder: &sources.working_directory }, line, 1)
+        };
+        Self {
+            listed: listed.iter().filter_map(|line| Listed::read(line, own)).collect(),
+            filed: field.zip(file.as_ref()).map(|(field, file)| lines.of_file(&field, file)).unwrap_or_default(),
+            argued: sources.models.iter().enumerate().filter_map(argument).collect(),
+            file,
+        }
     }
-    if let Some(field) = top.given("modelsFile") {
-        listed.extend(lines.of_file(&field).unwrap_or_default());
+
+    /// Each name once: the last line of a name wins, and a warning tells both places.
+    pub(super) fn merged(&self, review: &Review<'_>) -> Vec<Listed> {
+        let all = self.listed.iter().chain(&self.filed).chain(&self.argued);
+        let mut kept: Vec<Listed> = Vec::new();
+        let mut places = HashMap::new();
+        for line in all {
+            match places.get(&line.model.name) {
+                None => {
+                    places.insert(Arc::clone(&line.model.name), kept.len());
+                    kept.push(line.clone());
+                }
+                Some(&index) => {
+                    let (name, before, now) = (shown(&line.model.name), &kept[index].place, &line.place);
+                    review.warn(format!("{now}: model `{name}` stands at {before} too; this one counts"));
+                    kept[index] = line.clone();
+                }
+            }
+        }
+        kept
     }
-    for (index, line) in sources.models.iter().enumerate() {
-        let file = format!("--model #{}", index + 1);
-        let source = Source { file: &file, folder: &sources.working_directory };
-        listed.extend(lines.line(source, line, 1));
-    }
-    last_of_each_name(listed, review)
 }
 
 /// Reads lines, each a JSON5 object of its own.
-struct Lines<'a> {
-    review: &'a Review<'a>,
-    own: &'a [SocketAddr],
+pub(super) struct Lines<'a> {
+    /// The reading that they belong to.
+    pub(super) review: &'a Review<'a>,
+    /// Where the gate itself listens.
+    pub(super) own: &'a [SocketAddr],
 }
 
 impl Lines<'_> {
-    /// The lines of a text file; blank lines and lines of comments count for nothing.
-    fn of_file(&self, field: &Field<'_>) -> Option<Vec<Listed>> {
-        let name = field.filled_text()?;
-        let path = field.resolve(name);
-        let text = match read_text(&path, LARGEST) {
-            Ok(text) => text,
+    fn of_file(&self, field: &Field<'_>, (name, path): &(String, PathBuf)) -> Vec<Listed> {
+        match read_text(path, LARGEST) {
+            Ok(text) => self.of_text(source(name, path), &text),
             Err(error) => {
                 field.wrong(format!("names `{}`, which cannot be read: {error}", shown(name)));
-                return None;
+                Vec::new()
             }
-        };
-        let source = Source { file: name, folder: path.parent().unwrap_or(Path::new("")) };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let lines = text.lines().enumerate().filter(|(_, line)| !Node::is_blank(line));
-        Some(lines.filter_map(|(index, line)| self.line(source, line, index + 1)).collect())
+        }
+    }
+
+    /// The lines of a text; blank lines and lines of comments count for nothing.
+    pub(super) fn of_text(&self, source: Source<'_>, text: &str) -> Vec<Listed> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines: Vec<&str> = text.lines().collect();
+        let tries = Cell::new(MOST_TRIES);
+        let mut listed = Vec::new();
+        let mut at = 0;
+        while let Some(line) = lines.get(at) {
+            let behind = if Node::is_blank(line) { 0 } else { object_behind(&lines[at..], &tries) };
+            if behind > 0 {
+                self.review.note(spread(source, at + 1, behind + 1, line));
+            } else if !Node::is_blank(line) {
+                listed.extend(self.line(source, line, at + 1));
+            }
+            at += behind + 1;
+        }
+        listed
     }
 
     /// One line; `number` is the line's in its file.
     fn line(&self, source: Source<'_>, line: &str, number: usize) -> Option<Listed> {
         match Node::parse(source.file, line, number) {
-            Ok(node) => model(&Field::root(self.review, source, &node), self.own),
+            Ok(node) => Listed::read(&Field::root(self.review, source, &node), self.own),
             Err(mut mistake) => {
                 if line.trim_end().ends_with(',') {
                     mistake.hint = Some("a line is one object, without a comma behind it".into());
@@ -88,106 +127,50 @@ impl Lines<'_> {
     }
 }
 
-fn model(field: &Field<'_>, own: &[SocketAddr]) -> Option<Listed> {
-    let fields = field.fields(&KEYS)?;
-    let name = fields.required("name").and_then(|field| field.filled_text());
-    let url = fields.required("endpointUrl");
-    let address = url.as_ref().and_then(|field| Address::read(field, own));
-    let price = fields.given("tokenPricing").and_then(|field| price(&field));
-    let max_sequence_length = fields.given("maxSequenceLength").and_then(|field| field.whole(1..=1 << 40));
-    let api_key = fields.given("apiKey").and_then(|field| secret(&field));
-    let given_type = fields.given("type").map(|field| field.one_of(&TYPES));
-    let ca = Trust::read(&fields);
-    let model_url = fields.given("modelUrl").map(|field| model_url(&field));
-
-    let (Some(name), Some(url), Some(Address { scheme, at, path })) = (name, url, address) else { return None };
-    let (kind, kind_from) = match given_type {
-        Some(given) => (given?, KindFrom::Line),
-        None => inferred_type(path.path()).map_or_else(
-            || {
-                url.warn("does not tell the model's type by its path; `completion` is assumed, `type` would say");
-                (ModelType::Completion, KindFrom::Assumed)
-            },
-            |kind| (kind, KindFrom::Path),
-        ),
-    };
-    let destination = Destination { scheme, at, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) };
-    let bare = CustomModel::new(name, destination, path);
-    let model_url_given = model_url.is_some();
-    let model = CustomModel {
-        api_key: api_key.map_or(ModelKey::None, ModelKey::Own),
-        kind,
-        kind_from,
-        price,
-        model_url: model_url.map_or(Some(bare.model_url.clone()), |given| given.map(Into::into))?,
-        model_url_given,
-        max_sequence_length,
-        ..bare
-    };
-    Some(Listed { model: Arc::new(model), ca: ca.map(|ca| ca.path), place: field.place() })
+/// What a models file is called in messages, and where paths in it begin.
+pub(super) fn source<'a>(name: &'a str, path: &'a Path) -> Source<'a> {
+    Source { file: name, folder: path.parent().unwrap_or(Path::new("")) }
 }
 
-/// `{prompt, completion}` in US dollars for 1000 tokens.
-fn price(field: &Field<'_>) -> Option<Price> {
-    let fields = field.fields(&["prompt", "completion"])?;
-    let member = |key: &str| match fields.given(key) {
-        Some(field) => rate(&field),
-        None => {
-            field.warn(&format!("has no `{key}`; such tokens cost nothing"));
-            Some(Rate(0))
+/// How many lines behind the first belong to an object that begins there and is whole only with them.
+fn object_behind(lines: &[&str], tries: &Cell<usize>) -> usize {
+    let is_open = |text: &str| {
+        let parsed = Node::parse("", text, 1);
+        parsed.is_err_and(|mistake| mistake.message.starts_with("the text ends"))
+    };
+    let Some((first, behind)) = lines.split_first().filter(|(first, _)| is_open(first)) else { return 0 };
+    let mut text = (*first).to_owned();
+    for (count, line) in (1..).zip(behind.iter().take(MOST_BEHIND)) {
+        text.push('\n');
+        text.push_str(line);
+        if !line.contains(['}', '/']) || tries.get() == 0 {
+            continue;
         }
-    };
-    let (input, output) = (member("prompt"), member("completion"));
-    Some(Price { input: input?, output: output?, ..Price::default() })
-}
-
-/// Where tokenizer and configuration come from, without one final slash.
-fn model_url(field: &Field<'_>) -> Option<String> {
-    let text = field.filled_text()?;
-    match Address::parse(text) {
-        Ok(_) => Some(text.strip_suffix('/').unwrap_or(text).into()),
-        Err(predicate) => {
-            field.wrong(predicate);
-            None
+        tries.set(tries.get() - 1);
+        let whole = text.trim_end().strip_suffix(',').unwrap_or(&text);
+        if Node::parse("", whole, 1).is_ok() {
+            return count;
         }
     }
+    0
 }
 
-/// What the last segments of an endpoint's path say, with or without `/v1` or a deployment before them.
-fn inferred_type(path: &str) -> Option<ModelType> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    [ModelType::ChatCompletion, ModelType::Completion, ModelType::TextEmbedding]
-        .into_iter()
-        .find(|kind| path.ends_with(kind.dialect().path()))
-}
-
-fn last_of_each_name(listed: Vec<Listed>, review: &Review<'_>) -> Vec<Listed> {
-    let mut kept: Vec<Listed> = Vec::with_capacity(listed.len());
-    let mut places = std::collections::HashMap::new();
-    for line in listed {
-        match places.get(&line.model.name) {
-            None => {
-                places.insert(Arc::clone(&line.model.name), kept.len());
-                kept.push(line);
-            }
-            Some(&index) => {
-                let (name, before, now) = (shown(&line.model.name), &kept[index].place, &line.place);
-                review.warn(format!("{now}: model `{name}` stands at {before} too; this one counts"));
-                kept[index] = line;
-            }
-        }
+fn spread(source: Source<'_>, number: usize, count: usize, line: &str) -> Mistake {
+    Mistake {
+        file: source.file.into(),
+        line: number,
+        column: 1 + line.chars().take_while(|letter| letter.is_whitespace()).count(),
+        path: String::new(),
+        message: format!("an object runs over {count} lines; in this file each stands on one line"),
+        hint: Some("join the lines".into()),
     }
-    kept
 }
-
-const KEYS: [&str; 8] =
-    ["name", "endpointUrl", "modelUrl", "tokenPricing", "maxSequenceLength", "apiKey", "type", "ca"];
-
-const TYPES: [(&str, ModelType); 3] = [
-    ("completion", ModelType::Completion),
-    ("chat-completion", ModelType::ChatCompletion),
-    ("text-embedding", ModelType::TextEmbedding),
-];
 
 /// Bytes of `modelsFile`.
 const LARGEST: u64 = 16 << 20;
+
+/// Lines that an object is looked for in.
+const MOST_BEHIND: usize = 64;
+
+/// How often a text is put together to see whether it is an object; what is left then is told line by line.
+const MOST_TRIES: usize = 1000;

@@ -9,13 +9,17 @@ use crate::config::document::Shape;
 use crate::config::duplicates;
 use crate::config::field::{Field, Fields, shown};
 use crate::config::home::Home;
+use crate::config::line;
 use crate::config::listen::Listen;
 use crate::config::load::Sources;
-use crate::config::models;
+use crate::config::models::Origins;
 use crate::config::review::Review;
+use crate::config::revise::ModelLines;
+use crate::config::secrets::secret;
 use crate::config::setup::Setup;
 use crate::config::transport::{limits, set_count, upstream};
 use crate::net::host::HostPattern;
+use crate::net::secret::Secret;
 use crate::policy::{Metering, OnDisconnect};
 
 /// All that was read, before it is divided.
@@ -27,7 +31,9 @@ pub(super) struct Settings {
     /// `intercept`.
     pub(super) intercept: Vec<HostPattern>,
     /// Custom models in the order of the text.
-    pub(super) models: Vec<models::Listed>,
+    pub(super) models: Vec<line::Listed>,
+    /// What they are made of.
+    pub(super) lines: ModelLines,
     /// `modelsFile` as written.
     pub(super) models_file: Option<String>,
     /// Duplicates by priority.
@@ -46,9 +52,11 @@ impl Settings {
         let (journal, keep) = ledger(top, &mut limits.entries);
         refuse_what_is_to_come(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
+        let origins = Origins::read(top, review, sources, &own);
         let setup = Setup {
             proxy: listen.proxy,
             admin: listen.admin,
+            admin_token: admin_token(top),
             certs: home.writes.join(certs),
             journal: journal.map(|path| home.writes.join(path)),
             keep,
@@ -60,15 +68,19 @@ impl Settings {
             setup,
             metering: metering(top),
             intercept: intercept(top),
-            models: models::read(top, review, sources, &own),
-            models_file: top.given("modelsFile").and_then(|field| match field.shape() {
-                Shape::Text(text) => Some(text.clone()),
-                _ => None,
-            }),
+            models: origins.merged(review),
+            models_file: origins.file.as_ref().map(|(name, _)| name.clone()),
             duplicates: duplicates::read(top, &own),
+            lines: ModelLines::new(origins, own),
             upstream_ca,
         }
     }
+}
+
+/// `admin.token`.
+pub(super) fn admin_token(top: &Fields<'_>) -> Option<Secret> {
+    let field = top.find("admin")?.fields(&["token"])?.given("token")?;
+    secret(&field)
 }
 
 /// The hosts whose connections are opened.
@@ -155,8 +167,9 @@ fn refuse_what_is_to_come(top: &Fields<'_>) {
 }
 
 /// The keys of the file.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "listen",
+    "admin",
     "certs",
     "intercept",
     "models",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::net::host::HostPort;
 use crate::net::limits::Limits;
+use crate::net::secret::Secret;
 use crate::policy::target::ExtraRoots;
 
 /// Everything that is fixed while the gate runs.
@@ -17,6 +18,8 @@ pub struct Setup {
     pub proxy: SocketAddr,
     /// `listen.admin`.
     pub admin: SocketAddr,
+    /// `admin.token`: what changes something on the admin surface needs it; with it set, what reads does too.
+    pub admin_token: Option<Secret>,
     /// Where the certificate authority lives.
     pub certs: PathBuf,
     /// `ledger.path`; `None` keeps the books in memory only.

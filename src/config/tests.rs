@@ -103,10 +103,10 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_text() {
     let places: Vec<_> = found.iter().map(|mistake| (&*mistake.file, mistake.line, mistake.column)).collect();
     let file = "config/tollgate.json5";
     assert_eq!(places[..6], [(file, 2, 11), (file, 4, 3), (file, 5, 11), (file, 5, 18), (file, 5, 22), (file, 6, 20)]);
-    assert_eq!(places[6..], [("--model #1", 1, 1), ("--model #1", 1, 1), ("--model #1", 1, 2), ("--model #2", 1, 8),]);
+    assert_eq!(places[6..], [("--model #1", 1, 1), ("--model #1", 1, 1), ("--model #2", 1, 8)]);
     assert_eq!(found[1].hint.as_deref(), Some("did you mean `proxy`?"));
     assert_eq!(found[1].path, "listen.prxy");
-    assert_eq!(found[8].hint.as_deref(), Some("did you mean `name`?"));
+    assert_eq!(found[6].hint.as_deref(), Some("`nam` is no key; did you mean `name`?"));
 }
 
 #[test]
@@ -236,7 +236,6 @@ fn a_bad_line_of_the_models_file_is_told_with_its_own_place() {
             "config/m.txt:3:8: the text ends inside a comment",
             "config/m.txt:4:1: the text lacks the key `name`",
             "config/m.txt:4:1: the text lacks the key `endpointUrl`",
-            "config/m.txt:4:2: unknown key `nme`",
         ]
     );
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::config::amount::{duration_text, rate_text, size_text};
 use crate::config::duplicates::{self, Auth};
-use crate::config::models;
+use crate::config::line::{self, CLIENTS_KEY};
 use crate::config::settings::Settings;
 use crate::config::setup::UpstreamSetup;
 use crate::net::limits::Limits;
@@ -27,9 +27,10 @@ pub(super) fn of(settings: &Settings) -> Value {
     };
     json!({
         "listen": { "proxy": setup.proxy.to_string(), "admin": setup.admin.to_string(), "transparent": null },
+        "admin": { "token": setup.admin_token.as_ref().map(mask) },
         "certs": path(&setup.certs),
         "intercept": settings.intercept.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "models": settings.models.iter().map(model).collect::<Vec<_>>(),
+        "models": models(&settings.models),
         "modelsFile": settings.models_file,
         "duplicates": settings.duplicates.iter().map(duplicate).collect::<Vec<_>>(),
         "pricing": { "files": [], "unknown": "unpriced" },
@@ -72,7 +73,12 @@ fn limits(limits: &Limits) -> Value {
     })
 }
 
-fn model(listed: &models::Listed) -> Value {
+/// The custom models, each as a line that would have the same effect.
+pub(super) fn models(listed: &[line::Listed]) -> Value {
+    listed.iter().map(model).collect()
+}
+
+fn model(listed: &line::Listed) -> Value {
     let model = &listed.model;
     let mut shown = Map::new();
     shown.insert("name".into(), json!(model.name));
@@ -84,11 +90,23 @@ fn model(listed: &models::Listed) -> Value {
     insert_some(&mut shown, "tokenPricing", pricing);
     let key = match &model.api_key {
         ModelKey::None => None,
-        ModelKey::Clients => Some(json!("<OPENAI>")),
+        ModelKey::Clients => Some(json!(CLIENTS_KEY)),
         ModelKey::Own(secret) => Some(mask(secret)),
     };
     insert_some(&mut shown, "apiKey", key);
     shown.insert("type".into(), json!(model.kind.name()));
+    insert_some(&mut shown, "maxOutputTokens", model.max_output_tokens.map(|most| json!(most)));
+    insert_some(&mut shown, "stop", (!model.stop.is_empty()).then(|| json!(model.stop)));
+    let template = match &listed.template_file {
+        Some(file) => Some(json!({ "file": file })),
+        None => model.chat_template.as_ref().map(|text| json!(text)),
+    };
+    insert_some(&mut shown, "chatTemplate", template);
+    let headers: Map<String, Value> =
+        model.headers.iter().map(|(name, value)| (name.to_string(), mask(value))).collect();
+    insert_some(&mut shown, "headers", (!headers.is_empty()).then_some(Value::Object(headers)));
+    shown.insert("normalize".into(), json!(model.normalize));
+    insert_some(&mut shown, "timeout", model.timeout.map(|time| json!(duration_text(time))));
     insert_some(&mut shown, "ca", listed.ca.as_ref().map(|ca| json!(ca)));
     Value::Object(shown)
 }

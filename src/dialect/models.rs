@@ -12,6 +12,8 @@ pub struct ModelCard<'a> {
     pub id: &'a str,
     /// Who serves it.
     pub owned_by: &'a str,
+    /// Tokens that prompt and answer may have together, where known.
+    pub context_length: Option<u64>,
 }
 
 /// Adds the cards whose ids are new at the end of `list`, an answer to `GET /v1/models`; its other bytes stay.
@@ -62,7 +64,11 @@ pub fn one(model: &ModelCard<'_>) -> Vec<u8> {
 /// `created` must be a number for typed clients. It is 0 because nobody said when the model was made, and any other
 /// moment would be an invention.
 fn card(model: &ModelCard<'_>) -> Value {
-    json!({"id": model.id, "object": "model", "created": 0, "owned_by": model.owned_by})
+    let mut card = json!({"id": model.id, "object": "model", "created": 0, "owned_by": model.owned_by});
+    if let Some(length) = model.context_length {
+        card["context_length"] = length.into();
+    }
+    card
 }
 
 #[derive(Deserialize)]
@@ -74,8 +80,8 @@ struct Listed {
 mod tests {
     use super::*;
 
-    const A: ModelCard<'_> = ModelCard { id: "databricks/dolly", owned_by: "tollgate" };
-    const B: ModelCard<'_> = ModelCard { id: "a\"b", owned_by: "me" };
+    const A: ModelCard<'_> = ModelCard { id: "databricks/dolly", owned_by: "tollgate", context_length: None };
+    const B: ModelCard<'_> = ModelCard { id: "a\"b", owned_by: "me", context_length: None };
     const CARD: &str = r#"{"id":"databricks/dolly","object":"model","created":0,"owned_by":"tollgate"}"#;
 
     fn merged(list: &str, extra: &[ModelCard<'_>]) -> Option<String> {
@@ -126,6 +132,9 @@ mod tests {
     fn our_own_answers_have_the_form_that_clients_expect() {
         assert_eq!(String::from_utf8(one(&A)).unwrap(), CARD);
         assert_eq!(String::from_utf8(list(&[A])).unwrap(), format!("{{\"object\":\"list\",\"data\":[{CARD}]}}"));
+        let long = one(&ModelCard { context_length: Some(2048), ..A });
+        let wanted = CARD.replace("\"tollgate\"}", "\"tollgate\",\"context_length\":2048}");
+        assert_eq!(String::from_utf8(long).unwrap(), wanted);
         assert_eq!(list(&[]), br#"{"object":"list","data":[]}"#);
     }
 }

@@ -1,5 +1,7 @@
 //! Model lists that show custom models and deployments beside the upstream's own.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
@@ -9,11 +11,18 @@ use crate::dialect::coding::{Coding, decode};
 use crate::dialect::models::{self, ModelCard};
 use crate::exchange::answer::Answer;
 use crate::exchange::headers;
+use crate::policy::custom::CustomModel;
 use crate::policy::routing::{DuplicateKind, Routing};
 
-/// The models that the owner's configuration adds, each once, by name.
-pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
-    let customs = routing.customs.keys().map(|name| (&**name, "custom"));
+/// The models that the owner's configuration adds, each once, by name; `length` tells how many tokens a custom model
+/// takes, where that is known.
+pub fn cards(routing: &Routing, length: impl Fn(&Arc<CustomModel>) -> Option<u64>) -> Vec<ModelCard<'_>> {
+    let customs = routing.customs.values().map(|model| ModelCard {
+        id: &model.name,
+        owned_by: "custom",
+        context_length: length(model),
+    });
+    let card = |id, owned_by| ModelCard { id, owned_by, context_length: None };
     // A pattern is no name that a program could ask for; what an unlimited duplicate has is in its own list.
     let served = routing.duplicates.iter().flat_map(|duplicate| duplicate.models.iter().flatten());
     let served = served.filter(|glob| !glob.contains('*'));
@@ -24,9 +33,8 @@ pub fn cards(routing: &Routing) -> Vec<ModelCard<'_>> {
         DuplicateKind::Exact => None,
     });
     let mut cards: Vec<ModelCard<'_>> = customs
-        .chain(deployments.flatten().map(|name| (&**name, "azure")))
-        .chain(served.map(|name| (&**name, "duplicate")))
-        .map(|(id, owner)| ModelCard { id, owned_by: owner })
+        .chain(deployments.flatten().map(|name| card(name, "azure")))
+        .chain(served.map(|name| card(name, "duplicate")))
         .collect();
     cards.sort_by(|a, b| a.id.cmp(b.id));
     cards.dedup_by(|a, b| a.id == b.id);

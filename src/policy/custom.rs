@@ -132,6 +132,17 @@ pub enum ModelKey {
     Own(Secret),
 }
 
+impl ModelKey {
+    /// Whose key it is, in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Clients => "client",
+            Self::None => "none",
+            Self::Own(_) => "own",
+        }
+    }
+}
+
 /// How the `type` of a custom model is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KindFrom {
@@ -141,6 +152,17 @@ pub enum KindFrom {
     Line,
     /// The path of the endpoint says so.
     Path,
+}
+
+impl KindFrom {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Assumed => "assumed",
+            Self::Line => "line",
+            Self::Path => "path",
+        }
+    }
 }
 
 /// The `type` of a custom model.

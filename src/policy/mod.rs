@@ -17,7 +17,7 @@ use self::pricing::PriceBook;
 use self::routing::Routing;
 
 /// One consistent set of rules.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Which connections are opened.
     pub interception: Interception,

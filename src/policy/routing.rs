@@ -12,7 +12,7 @@ use crate::policy::refusal::Refusal;
 use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
 
 /// The owner's decisions about where calls go.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Routing {
     /// Custom models by exact name.
     pub customs: HashMap<Arc<str>, Arc<CustomModel>>,

@@ -1,0 +1,62 @@
+//! `POST /config/models`: the lines of the models file, replaced as a whole.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::json;
+
+use crate::admin::answer::{json as as_json, refusal, with_status};
+use crate::admin::state::listed;
+use crate::admin::surface::{Flaw, Rejected, Surface};
+
+/// Replaces the lines by the body, or says everything that is wrong with it.
+pub(crate) async fn models(State(surface): State<Arc<Surface>>, body: Body) -> Response {
+    let Ok(bytes) = to_bytes(body, LARGEST).await else {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the lines must arrive whole and have at most 1 MiB");
+    };
+    let text = match String::from_utf8(bytes.into()) {
+        Ok(text) => text,
+        Err(error) => return wrong(&[flaw(error.as_bytes(), error.utf8_error().valid_up_to())]),
+    };
+    let reviser = surface.reviser.clone();
+    let Ok(outcome) = tokio::task::spawn_blocking(move || reviser.revise(&text)).await else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the lines could not be read");
+    };
+    match outcome {
+        Ok(saved) => {
+            let mut shown = listed(&surface.policy.now());
+            shown["warnings"] = json!(saved.warnings);
+            shown["file"] = json!(saved.file.display().to_string());
+            as_json(&shown)
+        }
+        Err(Rejected::Mistakes(flaws)) => wrong(&flaws),
+        Err(Rejected::NoFile) => refusal(
+            StatusCode::CONFLICT,
+            "the configuration names no models file; set `modelsFile` to the path of a text file and restart the gate",
+        ),
+        Err(Rejected::Unsaved(error)) => {
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("the models file cannot be written: {error}"))
+        }
+    }
+}
+
+fn wrong(flaws: &[Flaw]) -> Response {
+    let message = match flaws {
+        [only] => format!("line {}: {}", only.line, only.message),
+        all => format!("{} mistakes; nothing was changed", all.len()),
+    };
+    with_status(StatusCode::BAD_REQUEST, &json!({ "error": { "message": message, "param": null, "mistakes": flaws } }))
+}
+
+/// The place of the first byte that is no UTF-8.
+fn flaw(bytes: &[u8], at: usize) -> Flaw {
+    let before = String::from_utf8_lossy(&bytes[..at]);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Flaw { line: before.matches('\n').count() + 1, column, message: "not UTF-8".into(), hint: None }
+}
+
+/// Bytes of a body.
+const LARGEST: usize = 1 << 20;
