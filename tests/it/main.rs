@@ -42,6 +42,8 @@ mod own_address;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod servers;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;

@@ -4,6 +4,8 @@ pub mod admin;
 pub mod client;
 pub mod gate;
 pub mod raw;
+pub mod replay;
+pub mod strict;
 pub mod upstream;
 pub mod verbatim;
 
