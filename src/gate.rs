@@ -35,6 +35,7 @@ use crate::upstream::pool::PoolLimits;
 pub struct Gate {
     admin: SocketAddr,
     authority: Authority,
+    clerks: Clerks,
     ledger: Ledger,
     proxy: SocketAddr,
     stopper: Stopper,
@@ -68,6 +69,7 @@ impl Gate {
         })?;
         let ledger = Ledger::new(setup.limits.entries);
         let seed = seed()?;
+        let clerks = Clerks::default();
         let (stopper, stopping) = shutdown();
         let common = Common {
             limits: setup.limits.clone(),
@@ -77,7 +79,7 @@ impl Gate {
             authority: authority.clone(),
             connector: Arc::new(connector),
             library: Library::default(),
-            clerks: Clerks::default(),
+            clerks: clerks.clone(),
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,
@@ -93,7 +95,7 @@ impl Gate {
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
-        Ok(Self { admin: admin_at, authority, ledger, proxy: proxy_at, stopper, thread: Some(thread) })
+        Ok(Self { admin: admin_at, authority, clerks, ledger, proxy: proxy_at, stopper, thread: Some(thread) })
     }
 
     /// Where programs reach the gate.
@@ -136,6 +138,8 @@ impl Gate {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        // What they still count belongs into the books.
+        self.clerks.finish();
         self.ledger.close();
     }
 }

@@ -229,7 +229,9 @@ impl Exchange<'_> {
 
     /// Model lists: the upstream's own with the custom models added.
     async fn models(&self, head: &Head, path: PathAndQuery, booking: &Booking) -> Result<Response<Answer>, Fault> {
-        let cards = models::cards(&booking.policy.routing, |model| model.max_sequence_length);
+        let cards = models::cards(&booking.policy.routing, |model| {
+            model.max_sequence_length.or_else(|| self.relay.library.kit(model).length)
+        });
         if let Endpoint::Model(id) = &booking.endpoint
             && let Some(card) = cards.iter().find(|card| *card.id == **id)
         {
