@@ -138,8 +138,24 @@ fn texts(given: Given<'_>, tokenizer: &Tokenizer) -> Tally {
     }
 }
 
+/// A guess from the length of what the model reads, the form around it included.
 fn rough(body: &[u8]) -> Tally {
-    estimate(&String::from_utf8_lossy(body))
+    #[derive(Default, Deserialize)]
+    struct Read<'a> {
+        #[serde(default, borrow)]
+        messages: Option<&'a RawValue>,
+        #[serde(default, borrow)]
+        prompt: Option<&'a RawValue>,
+        #[serde(default, borrow)]
+        input: Option<&'a RawValue>,
+        #[serde(default, borrow)]
+        tools: Option<&'a RawValue>,
+    }
+    let Ok(Read { messages, prompt, input, tools }) = serde_json::from_slice(body) else {
+        return estimate(&String::from_utf8_lossy(body));
+    };
+    let parts = [messages, prompt, input, tools].into_iter().flatten();
+    parts.map(|raw| estimate(raw.get())).fold(Tally::default(), Tally::plus)
 }
 
 /// Tokens around a message where its form is not known.

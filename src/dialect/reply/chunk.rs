@@ -15,9 +15,9 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     object: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    created: Option<&'a RawValue>,
+    pub(super) created: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
+    pub(super) model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow, default)]

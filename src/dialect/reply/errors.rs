@@ -15,6 +15,10 @@ pub fn error_body(body: &[u8], status: u16) -> Option<Vec<u8>> {
     }
     let told = match &document {
         Some(Value::Object(document)) => Told::of(document),
+        // Google's.
+        Some(Value::Array(documents)) if documents.first().is_some_and(Value::is_object) => {
+            documents[0].as_object().map(Told::of).unwrap_or_default()
+        }
         Some(Value::String(text)) => Told { message: Some(text.clone()), ..Told::default() },
         _ => Told { message: Some(in_words(body)), ..Told::default() },
     };
@@ -187,6 +191,14 @@ mod tests {
                 "invalid_request_error",
                 Some("max_tokens"),
                 None,
+            ),
+            (
+                r#"[{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}]"#,
+                400,
+                "no",
+                "INVALID_ARGUMENT",
+                None,
+                Some("400"),
             ),
             (r#"{"message":"no"}"#, 429, "no", "rate_limit_error", None, None),
             (

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::choice::{Course, Ended};
@@ -168,8 +169,11 @@ impl State {
         }
         let Some(data) = came.data() else {
             // A comment keeps the connection alive and says nothing.
-            if !came.raw.starts_with(b":") {
-                self.keep_stray(&came.raw);
+            match came.raw.strip_prefix(b"error:") {
+                // llama.cpp's older servers.
+                Some(error) => self.fail(error.trim_ascii(), run),
+                None if came.raw.starts_with(b":") => {}
+                None => self.keep_stray(&came.raw),
             }
             return;
         };
@@ -235,9 +239,11 @@ impl State {
         if said.is_empty() {
             return Judged::Mend;
         }
-        if !self.begun {
-            self.begun = true;
-            self.head.id = id.unwrap_or_default();
+        if !mem::replace(&mut self.begun, true) {
+            let value = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+            let head = [("id", chunk.id), ("created", chunk.created), ("model", chunk.model)];
+            let head = head.into_iter().filter_map(|(name, raw)| Some((name.to_owned(), value(raw)?))).collect();
+            self.head.take(&head, &self.plan);
         }
         for (index, sound) in said {
             self.texts.add(index, &sound.text);
