@@ -91,6 +91,7 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     minijinja::escape_formatter(out, state, value)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
 fn trim(state: &mut State<'_, '_>, value: &Value, letters: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
     let letters = letters.or(kwargs.get("chars")?).filter(|letters| !letters.is_none());
     kwargs.assert_all_used()?;

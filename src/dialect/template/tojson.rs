@@ -11,6 +11,7 @@ use super::number;
 ///
 /// # Errors
 /// The value has no form in JSON, an option is unknown, or the text is over the bound of the work.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
 pub fn tojson(
     state: &State<'_, '_>,
     value: &Value,
