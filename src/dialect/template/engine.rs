@@ -1,0 +1,117 @@
+//! The engine: Jinja as Hugging Face's renderer sets it up, within bounds.
+
+use std::io::Write;
+
+use jiff::civil::DateTime;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, Error, Output, State, UndefinedBehavior};
+
+use super::fault::Fault;
+use super::{generation, methods, moment, number, tojson};
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Program {
+    environment: Environment<'static>,
+}
+
+impl Program {
+    /// Compiles a source.
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which line.
+    pub fn compile(source: &str) -> Result<Self, Fault> {
+        if source.len() > MAX_SOURCE {
+            return Err(Fault::Unbounded("its source is too long"));
+        }
+        let mut environment = Environment::new();
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_recursion_limit(MAX_DEPTH);
+        environment.set_unknown_method_callback(methods::call);
+        environment.set_formatter(print);
+        environment.add_filter("tojson", tojson::tojson);
+        environment.add_filter("trim", trim);
+        environment.add_function("raise_exception", raise);
+        environment.add_template_owned(NAME, generation::replace(source).into_owned())?;
+        Ok(Self { environment })
+    }
+
+    /// Renders it with those variables, which hold `input` bytes.
+    ///
+    /// # Errors
+    /// The template raised, failed, or went over its bounds.
+    pub fn run(&self, variables: Vec<(String, Value)>, input: usize) -> Result<String, Fault> {
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(FUEL + input as u64 / BYTES_A_FUEL));
+        let mut page = Page { text: Vec::new(), room: MAX_OUTPUT + input.saturating_mul(4), full: false };
+        let outcome = environment.get_template(NAME)?.render_captured_to(Value::from_pairs(variables), &mut page);
+        if page.full {
+            return Err(Fault::Unbounded("it wrote more than its messages can need"));
+        }
+        outcome?;
+        String::from_utf8(page.text).map_err(|error| Fault::Broken(error.to_string()))
+    }
+}
+
+/// The function `strftime_now` at that moment.
+pub fn clock(now: DateTime) -> Value {
+    Value::from_function(move |format: &str| moment::write(now, format))
+}
+
+/// What is written, up to a bound.
+struct Page {
+    text: Vec<u8>,
+    room: usize,
+    full: bool,
+}
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.text.len() + bytes.len() > self.room {
+            self.full = true;
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if value.is_number() && !value.is_integer() {
+        let number = f64::try_from(value.clone())?;
+        return out.write_str(&number::write(number)).map_err(Error::from);
+    }
+    minijinja::escape_formatter(out, state, value)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
+fn trim(state: &mut State<'_, '_>, value: &Value, letters: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let letters = letters.or(kwargs.get("chars")?).filter(|letters| !letters.is_none());
+    kwargs.assert_all_used()?;
+    let text = if value.as_str().is_some() { value.clone() } else { Value::from(value.to_string()) };
+    methods::call(state, &text, "strip", &letters.into_iter().collect::<Vec<_>>())
+}
+
+fn raise(message: &Value) -> Result<Value, Error> {
+    Err(Fault::Raised(message.to_string()).into_error())
+}
+
+/// The name under which the engine keeps the template.
+const NAME: &str = "chat_template";
+/// The longest source, in bytes.
+const MAX_SOURCE: usize = 1 << 20;
+/// How deep calls may go; each level takes a few kilobytes of the thread's stack.
+const MAX_DEPTH: usize = 100;
+/// What any template may do: about a million steps, or 64 MB of texts made.
+const FUEL: u64 = 1_000_000;
+/// One more for that many bytes of input, which is 16 bytes made for each.
+const BYTES_A_FUEL: u64 = 4;
+/// What any template may write, in bytes.
+const MAX_OUTPUT: usize = 16 << 20;
