@@ -24,11 +24,21 @@ use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::policy::Live;
+use crate::system::hugging_face::HubSettings;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
 use crate::upstream::connect::{Connector, ConnectorParts, TrustError};
 use crate::upstream::pool::PoolLimits;
+
+/// What the gate finds around it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Certificate files that the user's environment already trusts; they go into the bundle.
+    pub inherited: Vec<PathBuf>,
+    /// Where models of the Hugging Face hub are; `None` looks for none.
+    pub hub: Option<HubSettings>,
+}
 
 /// A running gate; stops when it is dropped.
 #[derive(Debug)]
@@ -37,6 +47,7 @@ pub struct Gate {
     authority: Authority,
     clerks: Clerks,
     ledger: Ledger,
+    library: Library,
     proxy: SocketAddr,
     stopper: Stopper,
     thread: Option<thread::JoinHandle<()>>,
@@ -45,11 +56,10 @@ pub struct Gate {
 impl Gate {
     /// Builds every part and returns when both listeners accept.
     ///
-    /// `inherited` are certificate files that the user's environment already trusts; they go into the bundle.
-    ///
     /// # Errors
     /// A listener, the authority or a root that cannot be had; nothing is left running.
-    pub fn start(loaded: Loaded, inherited: &[PathBuf]) -> Result<Self, GateError> {
+    pub fn start(loaded: Loaded, surroundings: Surroundings) -> Result<Self, GateError> {
+        let Surroundings { inherited, hub } = surroundings;
         let Loaded { setup, policy, view, lines, .. } = loaded;
         let proxy = bind("listen.proxy", setup.proxy)?;
         let admin = bind("listen.admin", setup.admin)?;
@@ -58,7 +68,7 @@ impl Gate {
             policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
         let authority = Authority::open(&setup.certs, &permitted)?;
         let roots = machine_roots();
-        write_bundle(&authority, &roots.certificates, inherited)?;
+        write_bundle(&authority, &roots.certificates, &inherited)?;
         let connector = Connector::new(ConnectorParts {
             own_ports: vec![proxy_at.port(), admin_at.port()],
             resolve: setup.upstream.resolve.clone(),
@@ -69,6 +79,12 @@ impl Gate {
         })?;
         let ledger = Ledger::new(setup.limits.entries);
         let seed = seed()?;
+        let connector = Arc::new(connector);
+        let library = match hub {
+            Some(settings) => Library::start(settings, Arc::clone(&connector))?,
+            None => Library::default(),
+        };
+        library.prepare(policy.routing.customs.values());
         let clerks = Clerks::default();
         let (stopper, stopping) = shutdown();
         let common = Common {
@@ -77,8 +93,8 @@ impl Gate {
             live: Live::new(policy),
             ledger: ledger.clone(),
             authority: authority.clone(),
-            connector: Arc::new(connector),
-            library: Library::default(),
+            connector,
+            library: library.clone(),
             clerks: clerks.clone(),
             ids: Arc::new(Ids::new(seed)),
             seed,
@@ -95,7 +111,7 @@ impl Gate {
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
-        Ok(Self { admin: admin_at, authority, clerks, ledger, proxy: proxy_at, stopper, thread: Some(thread) })
+        Ok(Self { admin: admin_at, authority, clerks, ledger, library, proxy: proxy_at, stopper, thread: Some(thread) })
     }
 
     /// Where programs reach the gate.
@@ -138,6 +154,7 @@ impl Gate {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        self.library.finish();
         // What they still count belongs into the books.
         self.clerks.finish();
         self.ledger.close();

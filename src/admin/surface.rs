@@ -34,7 +34,9 @@ pub struct Surface {
 
 /// Replaces the lines of the models file by a text and brings them into force; may wait for the disk.
 #[derive(Clone)]
-pub struct Reviser(Arc<dyn Fn(&str) -> Result<Saved, Rejected> + Send + Sync>);
+pub struct Reviser(Arc<Revise>);
+
+type Revise = dyn Fn(&str) -> Result<Saved, Rejected> + Send + Sync;
 
 impl Reviser {
     /// Wraps what does it; calls from several threads must come out one after the other.

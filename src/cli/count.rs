@@ -9,15 +9,14 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::ConfigArgs;
+use crate::cli::hub::acquired;
 use crate::cli::listing::{cell, table};
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
 use crate::dialect::endpoint::Dialect;
-use crate::policy::custom::CustomModel;
 use crate::policy::routing::Routing;
 use crate::tokens::encoding::Encoding;
 use crate::tokens::kit::Kit;
-use crate::tokens::library::Library;
 use crate::tokens::prompt::input_tokens;
 use crate::tokens::tally::Tally;
 use crate::tokens::tokenizer::{Specials, Tokenizer};
@@ -158,7 +157,12 @@ fn counters(args: &CountArgs) -> Result<Vec<Counter>, Problem> {
     if !args.models.is_empty() {
         let loaded = loaded(&ConfigArgs { config: args.config.clone(), ..ConfigArgs::default() })?;
         for model in &args.models {
-            counters.push(Counter { model: model.clone(), kit: kit(&loaded.policy.routing, model)? });
+            let routing = &loaded.policy.routing;
+            let kit = match routing.customs.get(&**model) {
+                Some(custom) => acquired(&loaded.setup, custom)?,
+                None => kit(routing, model)?,
+            };
+            counters.push(Counter { model: model.clone(), kit });
         }
     }
     for path in &args.tokenizers {
@@ -170,19 +174,11 @@ fn counters(args: &CountArgs) -> Result<Vec<Counter>, Problem> {
 
 /// What a name counts with: a custom model of that name before anything else, as calls are routed.
 fn kit(routing: &Routing, name: &str) -> Result<Kit, Problem> {
-    if let Some(custom) = routing.customs.get(name) {
-        return Ok(acquired(custom));
-    }
     let built_in = Tokenizer::built_in(name).or_else(|| Encoding::named(name).map(Tokenizer::from));
     let Some(tokenizer) = built_in.or_else(|| Tokenizer::likely(name)) else {
         return Err(Problem::usage(anyhow!("no tokenizer is known for `{name}`"), hint(routing, name)));
     };
     Ok(only(tokenizer))
-}
-
-/// A custom model's own tokenizer and template.
-fn acquired(model: &Arc<CustomModel>) -> Kit {
-    Library::default().kit(model)
 }
 
 fn only(tokenizer: Tokenizer) -> Kit {

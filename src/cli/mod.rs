@@ -6,6 +6,7 @@ pub mod ca;
 pub mod check;
 pub mod count;
 pub mod demo;
+pub mod hub;
 pub mod listing;
 pub mod problem;
 pub mod route;

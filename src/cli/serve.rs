@@ -8,9 +8,10 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::arguments::ServeArgs;
+use crate::cli::hub::hub_settings;
 use crate::cli::problem::Problem;
 use crate::cli::sources::{inherited, loaded};
-use crate::gate::Gate;
+use crate::gate::{Gate, Surroundings};
 use crate::net::shutdown::{Phase, Stopper};
 use crate::telemetry;
 
@@ -23,7 +24,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     telemetry::start();
     let file = loaded.file.clone();
     let journal = loaded.setup.journal.is_some();
-    let gate = Gate::start(loaded, &inherited())?;
+    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
     stop_on_signals(gate.stopper())?;
     greet(&gate, file.as_deref(), journal)?;
     gate.wait();

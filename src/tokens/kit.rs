@@ -14,6 +14,12 @@ pub struct Kit {
     pub template: Option<Arc<Template>>,
     /// The most tokens that prompt and answer may have together.
     pub length: Option<u64>,
+    /// Where the tokenizer comes from, fit to be shown.
+    pub tokenizer_from: Option<Arc<str>>,
+    /// Where the template comes from.
+    pub template_from: Option<Arc<str>>,
+    /// Where the length comes from.
+    pub length_from: Option<Arc<str>>,
     /// Why something is missing, fit to be shown; `None` where everything is there.
     pub missing: Option<Arc<str>>,
 }

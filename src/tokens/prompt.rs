@@ -51,7 +51,7 @@ fn rendered(call: &ChatCall<'_>, template: &Template) -> Option<String> {
         variables: variables.as_ref(),
         now: Zoned::now().datetime(),
     };
-    template.render(&conversation).ok()
+    template.render_whole(&conversation).ok()
 }
 
 /// Whether a template sees all that costs: an image is a placeholder there.

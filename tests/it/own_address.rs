@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 use tempfile::TempDir;
 use tollgate::config::load::{Sources, load};
-use tollgate::gate::Gate;
+use tollgate::gate::{Gate, Surroundings};
 
 use crate::bench::client::{Client, connect};
 use crate::bench::gate::{TestGate, loaded};
@@ -118,7 +118,7 @@ fn leading_back(route: &str) -> (Gate, TempDir) {
     let text = format!(r#"{{ listen: {{ proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }}, workers: 1, {route} }}"#);
     let mut loaded = loaded(&folder, &text);
     loaded.setup.proxy.set_port(port);
-    (Gate::start(loaded, &[]).unwrap(), folder)
+    (Gate::start(loaded, Surroundings::default()).unwrap(), folder)
 }
 
 /// How many connections the kernel knows at this port, those just closed included.

@@ -18,7 +18,7 @@ use crate::cli::serve::stop_on_signals;
 use crate::cli::stats::{self, StatsArgs};
 use crate::cli::tail::{TailArgs, Watch};
 use crate::config::load::{Sources, load};
-use crate::gate::Gate;
+use crate::gate::{Gate, Surroundings};
 
 use self::caller::Caller;
 use self::folder::Folder;
@@ -90,7 +90,7 @@ fn start(folder: &Folder, upstream: &Upstream) -> Result<Gate, Problem> {
         admin: None,
         models: Vec::new(),
     };
-    Ok(Gate::start(load(&sources)?, &[])?)
+    Ok(Gate::start(load(&sources)?, Surroundings::default())?)
 }
 
 /// Sends every call and tells what was asked, where it went, and what came back.

@@ -132,7 +132,7 @@ impl Draft {
         let conversation = Conversation {
             messages: request.messages(),
             tools: None,
-            variables: None,
+            variables: request.variables(),
             now: jiff::Zoned::now().datetime(),
         };
         let prompt = template.render(&conversation).map_err(|error| refused_by_template(&error))?;
@@ -199,7 +199,7 @@ impl Draft {
 
     fn taken_by_body(&self) -> Taken {
         // A chat may be long by pictures, which are few tokens. A letter of JSON has six bytes at most.
-        let least = if self.dialect == Dialect::Completion { self.least(self.body.len() / 6) } else { 0 };
+        let least = if self.dialect == Dialect::Completion { self.least(self.body.len() / 6) } else { 1 };
         Taken { tally: input_tokens(self.dialect, &self.body, &self.kit), least }
     }
 
@@ -219,7 +219,7 @@ impl Draft {
     /// Fewer tokens than this cannot stand for a text of so many bytes.
     fn least(&self, bytes: usize) -> u64 {
         let longest = self.kit.tokenizer.as_ref().map_or(LONGEST_TOKEN, |tokenizer| tokenizer.longest());
-        (bytes / longest.max(1)) as u64
+        (bytes / longest.max(1)).max(usize::from(bytes > 0)) as u64
     }
 
     fn overlong(&self, overlong: Overlong) -> Fault {

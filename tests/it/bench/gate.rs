@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tollgate::config::load::{Loaded, Sources, load};
-use tollgate::gate::Gate;
+use tollgate::gate::{Gate, Surroundings};
 use tollgate::ledger::entry::Entry;
 use tollgate::ledger::page::Query;
 
@@ -62,7 +62,12 @@ impl TestGate {
 
     /// Starts a gate from a whole configuration; files that it names lie in `folder`.
     pub fn from_text(folder: TempDir, text: &str) -> Self {
-        let gate = Gate::start(loaded(&folder, text), &[]).unwrap();
+        Self::amid(folder, text, Surroundings::default())
+    }
+
+    /// As [`TestGate::from_text`], with something around it.
+    pub fn amid(folder: TempDir, text: &str, surroundings: Surroundings) -> Self {
+        let gate = Gate::start(loaded(&folder, text), surroundings).unwrap();
         Self { gate, folder }
     }
 

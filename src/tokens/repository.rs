@@ -1,0 +1,101 @@
+//! The files of a model, read: its tokenizer, its template and its length.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::dialect::template::Template;
+use crate::dialect::template::choose::choose;
+use crate::tokens::kit::Kit;
+use crate::tokens::length::length;
+
+/// The files that say all that is to be known about a model, each with the bytes that it may have.
+pub const FILES: [(&str, u64); 6] = [
+    (CONFIG, SMALL),
+    (TOKENIZER_CONFIG, 16 << 20),
+    (SPECIALS, SMALL),
+    (TEMPLATE, SMALL),
+    (OLD_TEMPLATE, SMALL),
+    (TOKENIZER, 64 << 20),
+];
+
+/// Where each of [`FILES`] lies; `None` for one that the model does not have.
+pub type Paths = [Option<PathBuf>; FILES.len()];
+
+/// The paths in a folder of this machine.
+pub fn in_folder(folder: &Path) -> Paths {
+    FILES.map(|(file, _)| Some(folder.join(file)).filter(|path| path.is_file()))
+}
+
+/// The path of the tokenizer.
+pub fn tokenizer(paths: &Paths) -> Option<&PathBuf> {
+    paths[5].as_ref()
+}
+
+/// Adds to `kit` what these files say and the line does not: the template and the length. What is wrong with one of
+/// them goes to `flaws`.
+pub fn read(paths: &Paths, kit: &mut Kit, flaws: &mut Vec<String>) {
+    let [config, tokenizer_config, specials, template, old_template, _] = paths;
+    let mut json = |path: &Option<PathBuf>| {
+        let read = document(path.as_deref()?);
+        read.map_err(|flaw| flaws.push(flaw)).ok()
+    };
+    let (config, tokenizer_config) = (json(config), json(tokenizer_config));
+    let (specials, old_template) = (json(specials), json(old_template));
+    if kit.length.is_none()
+        && let Some(length) = length(config.as_ref(), tokenizer_config.as_ref())
+    {
+        kit.length = Some(length);
+        kit.length_from = Some(CONFIG.into());
+    }
+    if kit.template.is_some() {
+        return;
+    }
+    let jinja = template.as_deref().and_then(|path| fs::read_to_string(path).ok());
+    let chosen = |document: &Option<Value>| choose(&document.as_ref()?["chat_template"], false).map(str::to_owned);
+    let found = jinja
+        .map(|source| (source, TEMPLATE))
+        .or_else(|| chosen(&tokenizer_config).map(|source| (source, TOKENIZER_CONFIG)))
+        .or_else(|| chosen(&old_template).map(|source| (source, OLD_TEMPLATE)));
+    let Some((source, from)) = found else { return };
+    match Template::compile(&source, &special_tokens(tokenizer_config.as_ref(), specials.as_ref())) {
+        Ok(template) => {
+            kit.template = Some(Arc::new(template));
+            kit.template_from = Some(from.into());
+        }
+        Err(error) => flaws.push(format!("{from}: {error}")),
+    }
+}
+
+/// The special tokens by name; those of the tokenizer's configuration win.
+pub fn special_tokens(tokenizer_config: Option<&Value>, specials: Option<&Value>) -> Map<String, Value> {
+    let mut all = Map::new();
+    for document in [specials, tokenizer_config].into_iter().flatten() {
+        for (name, value) in document.as_object().into_iter().flatten() {
+            if name.ends_with("_token") && (value.is_string() || value["content"].is_string()) {
+                all.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    all
+}
+
+fn document(path: &Path) -> Result<Value, String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let size = fs::metadata(path).map_or(0, |about| about.len());
+    if FILES.iter().any(|(file, limit)| *file == name && size > *limit) {
+        return Err(format!("{name} has {size} bytes, which is more than is read"));
+    }
+    let text = fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{name} is not JSON: {error}"))
+}
+
+const CONFIG: &str = "config.json";
+const OLD_TEMPLATE: &str = "chat_template.json";
+const SPECIALS: &str = "special_tokens_map.json";
+const TEMPLATE: &str = "chat_template.jinja";
+const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const SMALL: u64 = 8 << 20;
