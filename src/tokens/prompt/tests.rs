@@ -103,7 +103,12 @@ fn prompts_of_every_form_are_counted() {
 #[test]
 fn without_a_tokenizer_or_sense_it_is_an_estimate() {
     let body = br#"{"messages":[{"role":"user","content":"hello"}]}"#;
-    assert_eq!(input_tokens(Dialect::Chat, body, &Kit::default()), estimate(std::str::from_utf8(body).unwrap()));
+    let read = r#"[{"role":"user","content":"hello"}]"#;
+    assert_eq!(
+        input_tokens(Dialect::Chat, body, &Kit::default()),
+        estimate(read),
+        "what the model does not read is not counted"
+    );
     for broken in [&b"not json"[..], b"", b"[]", b"{\"messages\":\xff}"] {
         for dialect in Dialect::ALL {
             assert!(!input_tokens(dialect, broken, &kit("gpt-4o")).exact);
