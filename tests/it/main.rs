@@ -26,6 +26,8 @@ mod failover;
 #[cfg(test)]
 mod hang_up;
 #[cfg(test)]
+mod hub;
+#[cfg(test)]
 mod intercept;
 #[cfg(test)]
 mod kept;

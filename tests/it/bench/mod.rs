@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod client;
 pub mod gate;
+pub mod hub;
 pub mod raw;
 pub mod replay;
 pub mod strict;
