@@ -1,6 +1,7 @@
 //! Asks a running gate's admin surface one question.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,42 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use crate::cli::sources::configured_token;
 use crate::net::host::{Host, HostPort};
+use crate::net::secret::Secret;
+
+/// The running gate that is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Door {
+    /// The gate's admin address
+    #[arg(long, value_name = "ADDR", env = "TOLLGATE_ADMIN", default_value = DEFAULT_ADMIN)]
+    pub admin: String,
+    /// The gate's `admin.token`; that of the configuration if absent
+    #[arg(long, value_name = "TOKEN", env = "TOLLGATE_ADMIN_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Configuration file (JSON5) that has the token
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Door {
+    /// A gate at this address that wants no token.
+    pub fn at(admin: &str) -> Self {
+        Self { admin: admin.into(), token: None, config: None }
+    }
+
+    /// Asks it; see [`ask`].
+    ///
+    /// # Errors
+    /// As [`ask`], or a configuration whose token cannot be read.
+    pub fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
+        let token = match &self.token {
+            Some(token) => Some(Secret::new(token.trim())),
+            None => configured_token(self.config.clone())?,
+        };
+        Ok(ask(&self.admin, path, token.as_ref())?)
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +93,12 @@ impl AskError {
 ///
 /// # Errors
 /// Any reason that there is no answer with status 200.
-pub fn ask(admin: &str, path: &str) -> Result<Bytes, AskError> {
+pub fn ask(admin: &str, path: &str, token: Option<&Secret>) -> Result<Bytes, AskError> {
     let authority = admin.strip_prefix("http://").unwrap_or(admin);
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     let at = HostPort::parse_connect(authority).map_err(|_| AskError::Address(admin.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AskError::Local)?;
-    let answer = async { tokio::time::timeout(PATIENCE, fetch(&at, path)).await };
+    let answer = async { tokio::time::timeout(PATIENCE, fetch(&at, path, token)).await };
     let (status, body) = match runtime.block_on(answer) {
         Ok(answer) => answer?,
         Err(_) => return Err(AskError::Silent(admin.into())),
@@ -94,7 +130,7 @@ pub(crate) fn with_query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
     url
 }
 
-async fn fetch(at: &HostPort, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+async fn fetch(at: &HostPort, path: &str, token: Option<&Secret>) -> Result<(StatusCode, Bytes), AskError> {
     let admin = at.to_string();
     let foreign = || AskError::Foreign(admin.as_str().into());
     let connecting = match &at.host {
@@ -105,7 +141,10 @@ async fn fetch(at: &HostPort, path: &str) -> Result<(StatusCode, Bytes), AskErro
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| foreign())?;
     let connection = tokio::spawn(connection);
-    let request = Request::get(path).header(header::HOST, &admin).header(header::CONNECTION, "close");
+    let mut request = Request::get(path).header(header::HOST, &admin).header(header::CONNECTION, "close");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
+    }
     let request = request.body(Empty::<Bytes>::new()).map_err(|_| foreign())?;
     let response = sender.send_request(request).await.map_err(|_| foreign())?;
     let status = response.status();
@@ -126,7 +165,7 @@ mod tests {
     #[test]
     fn a_gate_that_is_not_running_is_said_in_one_sentence_with_a_hint() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = ask(&free.to_string(), "/stats").unwrap_err();
+        let error = ask(&free.to_string(), "/stats", None).unwrap_err();
         assert_eq!(error.to_string(), format!("no gate is running at `{free}`"));
         assert!(error.hint().unwrap().contains("tollgate serve"));
     }
@@ -134,7 +173,7 @@ mod tests {
     #[test]
     fn an_admin_address_needs_host_and_port() {
         for admin in ["", "localhost", "127.0.0.1:x", "https://127.0.0.1:1", "127.0.0.1:1/stats"] {
-            assert!(matches!(ask(admin, "/"), Err(AskError::Address(_))), "{admin}");
+            assert!(matches!(ask(admin, "/", None), Err(AskError::Address(_))), "{admin}");
         }
     }
 

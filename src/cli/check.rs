@@ -38,7 +38,9 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
         writeln!(out, "opens   {host} and what lies below it")?;
     }
     for (name, path, url) in routes {
-        writeln!(out, "route   {name} {path} -> {url}")?;
+        let custom = loaded.policy.routing.customs.get(&*name);
+        let kind = custom.map(|custom| format!(" ({}, {})", custom.kind.name(), custom.kind_from.name()));
+        writeln!(out, "route   {name} {path} -> {url}{}", kind.unwrap_or_default())?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `tollgate route`: where a call would go, why, and at what price.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use http::Method;
@@ -8,14 +9,19 @@ use http::uri::PathAndQuery;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{ConfigArgs, RouteArgs};
+use crate::cli::hub::acquired;
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
+use crate::dialect::bridge::Bridge;
 use crate::dialect::endpoint::Endpoint;
 use crate::net::host::HostPort;
+use crate::net::secret::masked_query;
 use crate::policy::Policy;
+use crate::policy::custom::{CustomModel, ModelType};
 use crate::policy::pricing::Sale;
 use crate::policy::routing::Ask;
 use crate::policy::target::{Credential, RouteKind, Scheme, Target};
+use crate::tokens::kit::Kit;
 use crate::units::Usage;
 
 /// Says where a call would go; sends nothing.
@@ -25,10 +31,17 @@ use crate::units::Usage;
 pub fn run(args: &RouteArgs) -> Result<(), Problem> {
     let loaded = loaded(&ConfigArgs { config: args.config.clone(), ..ConfigArgs::default() })?;
     let targets = resolve(&loaded.policy, &args.name, &args.path).map_err(|error| Problem::usage(error, None))?;
+    let custom = targets.first().and_then(|target| target.custom.clone());
+    let kit = custom.as_ref().map(|custom| acquired(&loaded.setup, custom)).transpose()?;
+    let about = custom.zip(kit);
     let mut out = io::stdout().lock();
     if args.json {
         let shown: Vec<Value> = targets.iter().map(|target| shown(&loaded.policy, &args.name, target)).collect();
-        writeln!(out, "{:#}", json!({ "model": args.name, "path": args.path, "targets": shown }))?;
+        let mut whole = json!({ "model": args.name, "path": args.path, "targets": shown });
+        if let Some((custom, kit)) = &about {
+            whole["custom"] = shown_kit(custom, kit);
+        }
+        writeln!(out, "{whole:#}")?;
         return Ok(());
     }
     for (number, target) in (1..).zip(&targets) {
@@ -37,7 +50,46 @@ pub fn run(args: &RouteArgs) -> Result<(), Problem> {
         }
         describe(&loaded.policy, &args.name, target, &mut out)?;
     }
+    if let Some((custom, kit)) = &about {
+        describe_kit(custom, kit, &mut out)?;
+    }
     Ok(())
+}
+
+/// What is known about a custom model beside where its calls go.
+fn describe_kit(custom: &CustomModel, kit: &Kit, out: &mut dyn Write) -> io::Result<()> {
+    let unknown = || "unknown".to_owned();
+    let from = |from: &Option<Arc<str>>| from.as_deref().unwrap_or("-").to_owned();
+    let length = kit.length.map(|length| format!("{length} tokens ({})", from(&kit.length_from)));
+    let template = match (&kit.template, custom.kind) {
+        (Some(_), _) => from(&kit.template_from),
+        (None, ModelType::Completion) => "none: messages are written in a plain form".into(),
+        (None, _) => "none".into(),
+    };
+    let tokenizer = kit.tokenizer.as_ref().map(|_| from(&kit.tokenizer_from));
+    writeln!(out, "tokenizer {}", tokenizer.unwrap_or_else(|| "not there: counts are estimates".into()))?;
+    writeln!(out, "template  {template}")?;
+    writeln!(out, "length    {}", length.unwrap_or_else(unknown))?;
+    match &kit.missing {
+        None => Ok(()),
+        Some(missing) => writeln!(out, "missing   {missing}"),
+    }
+}
+
+fn shown_kit(custom: &CustomModel, kit: &Kit) -> Value {
+    json!({
+        "type": custom.kind.name(), "typeFrom": custom.kind_from.name(), "modelUrl": masked_query(&custom.model_url),
+        "tokenizer": kit.tokenizer_from, "template": kit.template_from, "contextLength": kit.length,
+        "contextLengthFrom": kit.length_from, "missing": kit.missing,
+    })
+}
+
+/// What has to be done so that the server understands the call.
+fn translation(target: &Target) -> Option<&'static str> {
+    match target.bridge? {
+        Bridge::ChatOverCompletion => Some("the messages become a prompt, and the text a chat reply"),
+        Bridge::CompletionOverChat => Some("each prompt becomes a message, and the answer a completion"),
+    }
 }
 
 /// The targets of a call for `model` at `path`, in order.
@@ -60,6 +112,12 @@ fn describe(policy: &Policy, model: &str, target: &Target, out: &mut dyn Write) 
     writeln!(out, "url    {}", target.url())?;
     writeln!(out, "why    {}", why(target))?;
     writeln!(out, "key    {}", key(&target.credential))?;
+    if let Some(custom) = &target.custom {
+        writeln!(out, "type   {} ({})", custom.kind.name(), custom.kind_from.name())?;
+    }
+    if let Some(translation) = translation(target) {
+        writeln!(out, "bridge {translation}")?;
+    }
     if let Some(sent) = &target.model {
         writeln!(out, "model  sent as `{sent}`")?;
     }
@@ -77,7 +135,7 @@ fn shown(policy: &Policy, model: &str, target: &Target) -> Value {
     });
     json!({
         "url": target.url(), "route": target.route, "why": why(target), "key": key(&target.credential),
-        "modelSent": target.model.as_deref().unwrap_or(model), "price": price,
+        "modelSent": target.model.as_deref().unwrap_or(model), "price": price, "translation": translation(target),
     })
 }
 

@@ -8,7 +8,8 @@ use anyhow::Context;
 
 use crate::cli::arguments::ConfigArgs;
 use crate::cli::problem::Problem;
-use crate::config::load::{Loaded, Sources, load};
+use crate::config::load::{Loaded, Sources, load, token};
+use crate::net::secret::Secret;
 
 /// Loads what `args` say and prints the warnings to standard error.
 ///
@@ -28,6 +29,18 @@ pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
     Ok(loaded)
+}
+
+/// The token of the configuration, where there is one; the rest of it is not looked at.
+///
+/// # Errors
+/// A configuration that cannot be read, or a mistake in that section.
+pub fn configured_token(file: Option<PathBuf>) -> anyhow::Result<Option<Secret>> {
+    let working_directory = env::current_dir().context("cannot tell the working directory")?;
+    let environment = |name: &str| env::var(name).ok();
+    let sources =
+        Sources { file, environment: &environment, working_directory, proxy: None, admin: None, models: Vec::new() };
+    Ok(token(&sources)?)
 }
 
 /// Certificate files that the user's environment already trusts.

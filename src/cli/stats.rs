@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::cli::ask::{DEFAULT_ADMIN, ask, with_query};
+use crate::cli::ask::{Door, with_query};
 use crate::cli::listing::{cell, dollars, table, unless_closed};
 
 /// Sum up tokens, cost and errors of a period.
@@ -23,9 +23,9 @@ pub struct StatsArgs {
     /// Print the gate's JSON as it is
     #[arg(long)]
     pub json: bool,
-    /// The gate's admin address
-    #[arg(long, value_name = "ADDR", env = "TOLLGATE_ADMIN", default_value = DEFAULT_ADMIN)]
-    pub admin: String,
+    /// The gate that is asked.
+    #[command(flatten)]
+    pub door: Door,
 }
 
 /// Prints the statistics.
@@ -43,7 +43,7 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<()> {
 pub fn print(args: &StatsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let since = Some(args.since.as_str());
     let pairs = [("since", since), ("until", args.until.as_deref()), ("by", Some(&args.by))];
-    let body = ask(&args.admin, &with_query("/stats", &pairs))?;
+    let body = args.door.ask(&with_query("/stats", &pairs))?;
     if args.json {
         out.write_all(&body)?;
         return Ok(writeln!(out)?);

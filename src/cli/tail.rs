@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use comfy_table::{ColumnConstraint, Width};
 use serde_json::Value;
 
-use crate::cli::ask::{DEFAULT_ADMIN, ask, with_query};
+use crate::cli::ask::{Door, with_query};
 use crate::cli::listing::{cell, dollars, table, unless_closed};
 
 /// List the last calls.
@@ -26,9 +26,9 @@ pub struct TailArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
-    /// The gate's admin address
-    #[arg(long, value_name = "ADDR", env = "TOLLGATE_ADMIN", default_value = DEFAULT_ADMIN)]
-    pub admin: String,
+    /// The gate that is asked.
+    #[command(flatten)]
+    pub door: Door,
 }
 
 /// Prints the last entries, oldest first; with `--follow`, does not return before the gate or the reader goes.
@@ -116,7 +116,7 @@ impl<'a> Watch<'a> {
     fn page(&self, limit: u32, cursor: Option<&str>) -> anyhow::Result<(Vec<Value>, Option<String>)> {
         let limit = limit.to_string();
         let pairs = [("limit", Some(limit.as_str())), ("cursor", cursor), ("model", self.args.model.as_deref())];
-        let body = ask(&self.args.admin, &with_query("/entries", &pairs))?;
+        let body = self.args.door.ask(&with_query("/entries", &pairs))?;
         let mut page: Value = serde_json::from_slice(&body).context("the gate's answer is not JSON")?;
         let next = page["next"].as_str().map(Into::into);
         match page["entries"].take() {
@@ -165,8 +165,8 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::ledger::tests::entry;
 
-    fn args(admin: String) -> TailArgs {
-        TailArgs { follow: false, limit: 2, model: None, json: true, admin }
+    fn args(admin: &str) -> TailArgs {
+        TailArgs { follow: false, limit: 2, model: None, json: true, door: Door::at(admin) }
     }
 
     fn post(ledger: &Ledger, numbers: std::ops::Range<u32>) {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn following_prints_every_new_entry_once_and_in_order() {
         let ledger = Ledger::new(1000);
-        let args = args(surface(ledger.clone()));
+        let args = args(&surface(ledger.clone()));
         let mut watch = Watch::new(&args);
         let mut out = Vec::new();
         post(&ledger, 0..5);
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn following_begins_with_nothing_and_goes_on() {
         let ledger = Ledger::new(1000);
-        let args = args(surface(ledger.clone()));
+        let args = args(&surface(ledger.clone()));
         let mut watch = Watch::new(&args);
         let mut out = Vec::new();
         watch.print_last(&mut out).unwrap();
@@ -216,7 +216,7 @@ mod tests {
     fn entries_are_printed_as_a_table() {
         let ledger = Ledger::new(10);
         post(&ledger, 0..1);
-        let args = TailArgs { json: false, ..args(surface(ledger.clone())) };
+        let args = TailArgs { json: false, ..args(&surface(ledger.clone())) };
         let mut watch = Watch::new(&args);
         let mut out = Vec::new();
         watch.print_last(&mut out).unwrap();

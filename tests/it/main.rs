@@ -34,6 +34,8 @@ mod kept;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod lines;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod misdirected;

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::DemoArgs;
-use crate::cli::ask::ask;
+use crate::cli::ask::{Door, ask};
 use crate::cli::problem::Problem;
 use crate::cli::serve::stop_on_signals;
 use crate::cli::stats::{self, StatsArgs};
@@ -38,7 +38,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Problem> {
     settle(&admin, CALLS.len())?;
     let mut out = io::stdout().lock();
     if args.json {
-        let parsed = |path: &str| -> anyhow::Result<Value> { Ok(serde_json::from_slice(&ask(&admin, path)?)?) };
+        let parsed = |path: &str| -> anyhow::Result<Value> { Ok(serde_json::from_slice(&ask(&admin, path, None)?)?) };
         let shown = json!({
             "calls": told, "stats": parsed("/stats?by=model,route")?, "entries": parsed("/entries?limit=100")?["entries"],
         });
@@ -126,7 +126,7 @@ async fn calls(gate: &Gate, upstream: &Upstream, quiet: bool) -> anyhow::Result<
 /// Waits until the books hold `count` entries: the last one is posted when its last byte has left.
 fn settle(admin: &str, count: usize) -> anyhow::Result<()> {
     for _ in 0..200 {
-        let stats: Value = serde_json::from_slice(&ask(admin, "/stats")?)?;
+        let stats: Value = serde_json::from_slice(&ask(admin, "/stats", None)?)?;
         if stats["totals"]["requests"].as_u64() == u64::try_from(count).ok() {
             return Ok(());
         }
@@ -137,11 +137,11 @@ fn settle(admin: &str, count: usize) -> anyhow::Result<()> {
 
 fn print_books(admin: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "The books:\n")?;
-    let tail = TailArgs { follow: false, limit: 20, model: None, json: false, admin: admin.into() };
+    let tail = TailArgs { follow: false, limit: 20, model: None, json: false, door: Door::at(admin) };
     Watch::new(&tail).print_last(out)?;
     writeln!(out)?;
     stats::print(
-        &StatsArgs { since: "24h".into(), until: None, by: "model,route".into(), json: false, admin: admin.into() },
+        &StatsArgs { since: "24h".into(), until: None, by: "model,route".into(), json: false, door: Door::at(admin) },
         out,
     )
 }
