@@ -28,17 +28,24 @@ impl Gate {
     ///
     /// The folder keeps the certificates, so a later gate in it is trusted too.
     pub fn start(upstream: &Upstream, folder: &TempDir) -> Self {
+        std::fs::create_dir_all(folder.path().join("config")).unwrap();
+        std::fs::write(folder.path().join("config/standin.pem"), upstream.ca_pem()).unwrap();
+        Self::configured(folder, &configuration(upstream, folder.path()))
+    }
+
+    /// Starts the program with this configuration.
+    pub fn configured(folder: &TempDir, configuration: &Value) -> Self {
         let folder = folder.path().to_owned();
         std::fs::create_dir_all(folder.join("config")).unwrap();
         let config = folder.join("config/tollgate.json5");
-        std::fs::write(folder.join("config/standin.pem"), upstream.ca_pem()).unwrap();
-        std::fs::write(&config, configuration(upstream, &folder).to_string()).unwrap();
+        std::fs::write(&config, configuration.to_string()).unwrap();
         let errors = std::fs::File::create(folder.join("gate.log")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(["serve", "--config"])
             .arg(&config)
             .current_dir(&folder)
             .env("HOME", &folder)
+            .env("HF_HUB_OFFLINE", "1")
             .env_remove("HTTPS_PROXY")
             .env_remove("https_proxy")
             .stdin(Stdio::null())

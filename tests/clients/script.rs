@@ -114,7 +114,7 @@ impl Line {
             && self.case == "models"
             && let Some(models) = result.as_array_mut()
         {
-            let custom = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "custom"});
+            let custom = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "custom", "context_length": 2048});
             models.extend(["databricks/dolly-v2-3b", "local/chat"].map(custom));
         }
         result

@@ -34,6 +34,8 @@ need npm npm
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 # A compiler is needed too: the Java probe is run from its source.
 java --list-modules 2>/dev/null | grep -q '^jdk.compiler' || missing+=(default-jdk-headless)
+# For the servers that custom models are tested with.
+/usr/bin/python3 -c 'import torch' 2>/dev/null || missing+=(python3-torch python3-venv)
 install_packages "${missing[@]}"
 
 environment() { # name, requirement...
@@ -52,6 +54,8 @@ if ! cmp -s "$here/package.json" "$home/.package.json"; then
     (cd "$home" && npm install --no-package-lock --no-audit --no-fund --loglevel=error </dev/null)
     cp "$here/package.json" "$home/.package.json"
 fi
+
+TOLLGATE_CLIENTS_HOME=$home "$here/servers/setup.sh"
 
 "$home/python-3/bin/python" -c 'import openai; print("openai for Python", openai.VERSION)'
 "$home/python-1/bin/python" -c 'import openai; print("openai for Python", openai.VERSION)'
