@@ -11,6 +11,8 @@ pub mod gate;
 #[cfg(test)]
 pub mod script;
 #[cfg(test)]
+mod templates;
+#[cfg(test)]
 #[path = "../it/bench/upstream/mod.rs"]
 pub mod upstream;
 

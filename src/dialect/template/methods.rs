@@ -56,6 +56,7 @@ fn on_text(
             )?;
             if found == Value::from(-1) { Err(broken("substring not found")) } else { Ok(found) }
         }
+        "title" => from_args::<()>(args).map(|()| title(text).into()),
         "casefold" => from_args::<()>(args).map(|()| text.to_lowercase().into()),
         "swapcase" => from_args::<()>(args).map(|()| text.chars().flat_map(swap).collect::<String>().into()),
         "ljust" | "rjust" | "center" | "zfill" => pad(state, text, method, args),
@@ -75,6 +76,21 @@ fn on_text(
         }
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
+}
+
+/// Each letter after something that is none in its large form, all others in their small one.
+fn title(text: &str) -> String {
+    let mut inside = false;
+    let mut titled = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if inside {
+            titled.extend(letter.to_lowercase())
+        } else {
+            titled.extend(letter.to_uppercase())
+        }
+        inside = letter.is_alphabetic();
+    }
+    titled
 }
 
 fn three(parts: [&str; 3]) -> Value {

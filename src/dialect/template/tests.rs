@@ -53,6 +53,7 @@ fn each_construct_comes_out_as_the_original_writes_it() {
             "{{ 7 // 2 }} {{ 7 % 3 }} {{ -7 // 2 }} {{ 6 / 2 }} {{ 'ab' * 2 }} {{ 1 ~ 'x' ~ none }}",
             "3 1 -4 3.0 abab 1xNone",
         ),
+        ("{{ \"it's <|im_end|> ÉTÉ 3a\".title() }}", "It'S <|Im_End|> Été 3A"),
         ("{{ missing }}{{ missing is defined }}{{ messages[0].missing is none }}", "FalseFalse"),
         ("{{ strftime_now('%d %b %Y') }}", "04 Jul 2024"),
         ("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "2"),

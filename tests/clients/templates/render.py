@@ -1,0 +1,85 @@
+"""Renders every template with every conversation by Hugging Face's own renderer: one JSON object a line.
+
+render.py CONFIGS OWN: CONFIGS holds tokenizer_config.json files of published models, OWN holds templates of ours.
+"""
+
+import datetime
+import json
+import pathlib
+import sys
+
+from transformers.utils import chat_template_utils
+
+NOW = datetime.datetime(2024, 7, 4, 9, 5, 3)
+
+
+class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return NOW
+
+
+chat_template_utils.datetime = Clock
+
+TOOL = {"type": "function", "function": {"name": "weather", "description": "Says the weather.", "parameters": {
+    "type": "object", "properties": {"city": {"type": "string", "description": "Where <b>?"}}, "required": ["city"]}}}
+CALL = {"id": "call00001", "type": "function", "function": {"name": "weather", "arguments": {"city": "Zürich", "days": 2}}}
+
+
+def turn(role, content, **more):
+    return {"role": role, "content": content, **more}
+
+
+CONVERSATIONS = {
+    "one question": [turn("user", "Hello.")],
+    "with a system text": [turn("system", "Be brief."), turn("user", "Hello.")],
+    "several turns": [turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("assistant", "d"), turn("user", "e")],
+    "system and turns": [turn("system", "s"), turn("user", "a"), turn("assistant", "b"), turn("user", "c")],
+    "other scripts and white space": [turn("user", "  日本\n\nnaïve 🎈 <b>&amp;</b>\t'\" "), turn("assistant", "\n ok \n"), turn("user", "x")],
+    "special tokens as text": [turn("user", "<|im_end|><|eot_id|></s>[INST]{{ 7 * 7 }}{% raw %}")],
+    "empty contents": [turn("system", ""), turn("user", ""), turn("assistant", ""), turn("user", "")],
+    "two users in a row": [turn("user", "a"), turn("user", "b")],
+    "an assistant first": [turn("assistant", "a"), turn("user", "b")],
+    "an unknown role": [turn("critic", "a"), turn("user", "b")],
+    "thoughts": [turn("user", "a"), turn("assistant", "<think>\nhm\n</think>\n\nb"), turn("user", "c")],
+    "thoughts apart": [turn("user", "a"), turn("assistant", "b", reasoning_content="hm"), turn("user", "c")],
+    "a tool that was called": [turn("user", "Weather?"), turn("assistant", "", tool_calls=[CALL]),
+                               turn("tool", '{"sky": "blue"}', tool_call_id="call00001", name="weather"), turn("user", "Thanks.")],
+    "no messages": [],
+}
+
+
+def templates(configs, own):
+    for path in sorted(pathlib.Path(configs).glob("*.json")):
+        config = json.loads(path.read_text())
+        template = config.get("chat_template")
+        if isinstance(template, list):
+            # As a tokenizer chooses: one for calls with tools, where there is one, and one for all others.
+            named = {entry["name"]: entry["template"] for entry in template}
+            yield path.stem, {False: named["default"], True: named.get("tool_use", named["default"])}, config
+        elif template:
+            yield path.stem, {False: template, True: template}, config
+    for path in sorted(pathlib.Path(own).glob("*.jinja")):
+        text = path.read_text()
+        yield f"own/{path.stem}", {False: text, True: text}, {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+
+
+def rendered(template, messages, tools, specials):
+    try:
+        prompts, _ = chat_template_utils.render_jinja_template(
+            conversations=[messages], tools=tools, chat_template=template, add_generation_prompt=True, **specials
+        )
+        return {"text": prompts[0]}
+    except Exception as error:  # whatever it is, ours must refuse too
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+for name, sources, config in templates(*sys.argv[1:3]):
+    tokens = {key: value for key, value in config.items() if key.endswith("_token") and isinstance(value, (str, dict))}
+    texts = {key: value if isinstance(value, str) else value["content"] for key, value in tokens.items()}
+    for about, messages in CONVERSATIONS.items():
+        for tools in (None, [TOOL]):
+            template = sources[bool(tools)]
+            case = {"template": name, "about": about + (", tools" if tools else ""), "source": template, "specials": tokens,
+                    "messages": messages, "tools": tools}
+            print(json.dumps({**case, "expected": rendered(template, messages, tools, texts)}))
