@@ -13,6 +13,8 @@ pub mod script;
 #[cfg(test)]
 mod templates;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 #[path = "../it/bench/upstream/mod.rs"]
 pub mod upstream;
 

