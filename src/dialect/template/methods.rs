@@ -84,9 +84,9 @@ fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
     for letter in text.chars() {
         if inside {
-            titled.extend(letter.to_lowercase())
+            titled.extend(letter.to_lowercase());
         } else {
-            titled.extend(letter.to_uppercase())
+            titled.extend(letter.to_uppercase());
         }
         inside = letter.is_alphabetic();
     }
