@@ -8,6 +8,8 @@ mod admin;
 #[cfg(test)]
 mod azure;
 #[cfg(test)]
+mod bad_servers;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod cors;
