@@ -21,7 +21,7 @@ async fn a_reply_that_is_none_is_told_as_what_it_is() {
         ("text/event-stream", "data: {}\n\n", "stream of events"),
     ] {
         for stream in [false, true] {
-            let house = House::answering(reply("200 OK", kind, body)).await;
+            let house = House::answering(reply("200 OK", kind, body));
             for (path, body) in house.calls(stream) {
                 let answered = house.ask(path, body).await;
                 let text = answered.text();
@@ -43,7 +43,7 @@ async fn a_reply_that_is_none_is_told_as_what_it_is() {
 #[tokio::test]
 async fn an_error_under_a_status_of_success_is_an_error() {
     let house =
-        House::answering(reply("200 OK", "application/json", r#"{"error":{"code":429,"message":"slow down"}}"#)).await;
+        House::answering(reply("200 OK", "application/json", r#"{"error":{"code":429,"message":"slow down"}}"#));
     for (path, body) in house.calls(false) {
         let answered = house.ask(path, body).await;
         assert_eq!(answered.status, StatusCode::TOO_MANY_REQUESTS);
@@ -57,7 +57,7 @@ async fn an_error_under_a_status_of_success_is_an_error() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_a_502() {
-    let house = House::answering(Say::Nothing).await;
+    let house = House::answering(Say::Nothing);
     for (path, body) in house.calls(true) {
         let answered = house.ask(path, body).await;
         assert_eq!(
@@ -71,7 +71,7 @@ async fn a_server_that_says_nothing_is_a_502() {
 #[tokio::test]
 async fn a_document_for_a_stream_is_told_as_a_stream() {
     let document = r#"{"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"text":"hello","index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
-    let house = House::answering(reply("200 OK", "application/json", document)).await;
+    let house = House::answering(reply("200 OK", "application/json", document));
     for (path, body) in house.calls(true) {
         let answered = house.ask(path, body).await;
         assert_eq!(answered.headers["content-type"], "text/event-stream");
@@ -83,7 +83,7 @@ async fn a_document_for_a_stream_is_told_as_a_stream() {
 #[tokio::test]
 async fn thousands_of_stop_strings_and_very_long_ones_have_a_clear_answer() {
     let document = r#"{"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"text":"one stop-4999 two","index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
-    let house = House::answering(reply("200 OK", "application/json", document)).await;
+    let house = House::answering(reply("200 OK", "application/json", document));
     let many: Vec<String> = (0..5000).map(|number| format!("stop-{number}")).collect();
     let ask = |stop: Value| house.ask("/v1/chat/completions", chat(json!({ "stop": stop })));
     let reply = ask(json!(many)).await.json();
@@ -97,7 +97,7 @@ async fn thousands_of_stop_strings_and_very_long_ones_have_a_clear_answer() {
 
 #[tokio::test]
 async fn a_prompt_of_fifty_megabytes_is_refused_where_it_cannot_fit() {
-    let house = House::answering(Say::Nothing).await;
+    let house = House::answering(Say::Nothing);
     let long = "lorem ipsum ".repeat(4 << 20);
     for (path, body) in [
         ("/v1/chat/completions", chat(json!({"messages": [{"role": "user", "content": long}]}))),
@@ -117,7 +117,7 @@ struct House {
 }
 
 impl House {
-    async fn answering(say: Say) -> Self {
+    fn answering(say: Say) -> Self {
         let (origin, server) = (Upstream::start(Options::default()), Replay::start(move |_| say.clone()));
         let line = format!(
             "models: [{{name: 'm', endpointUrl: 'http://{}/v1/completions', maxSequenceLength: 4096}}]",
