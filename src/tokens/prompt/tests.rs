@@ -115,3 +115,13 @@ fn without_a_tokenizer_or_sense_it_is_an_estimate() {
         }
     }
 }
+
+#[test]
+fn the_rule_for_tools_is_a_guess_where_it_was_not_found_out() {
+    let tools = r#"[{"type":"function","function":{"name":"f","description":"d","parameters":{}}}]"#;
+    for (model, exact) in [("gpt-4o", true), ("gpt-4", true), ("gpt-3.5-turbo", true), ("gpt-5", false), ("o3", false)]
+    {
+        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}],"tools":{tools}}}"#);
+        assert_eq!(input_tokens(Dialect::Chat, body.as_bytes(), &kit(model)).exact, exact, "{model}");
+    }
+}
