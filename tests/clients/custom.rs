@@ -1,6 +1,7 @@
 //! Real servers as custom models, asked in both dialects by a program that knows only api.openai.com.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -131,6 +132,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(errors.try_clone().unwrap())
             .stderr(errors)
+            // Some servers have processes of their own, which must end with them.
+            .process_group(0)
             .spawn()
             .unwrap();
         let mut server = Self { child, port, _folder: own };
@@ -163,7 +166,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        let group = format!("-{}", self.child.id());
+        Command::new("kill").args(["-KILL", "--", &group]).status().unwrap();
         self.child.wait().unwrap();
     }
 }
