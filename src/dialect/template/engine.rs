@@ -8,7 +8,7 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, Output, State, UndefinedBehavior};
 
 use super::fault::Fault;
-use super::{generation, methods, moment, number, tojson};
+use super::{builtins, generation, methods, moment, number, tojson};
 
 /// A compiled template.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Program {
         environment.set_recursion_limit(MAX_DEPTH);
         environment.set_unknown_method_callback(methods::call);
         environment.set_formatter(print);
+        builtins::install(&mut environment);
         environment.add_filter("tojson", tojson::tojson);
         environment.add_filter("trim", trim);
         environment.add_function("raise_exception", raise);

@@ -1,5 +1,6 @@
 //! Chat templates: messages become a prompt as Hugging Face's own renderer would write it.
 
+pub mod builtins;
 pub mod choose;
 pub mod engine;
 pub mod fault;

@@ -55,6 +55,8 @@ fn each_construct_comes_out_as_the_original_writes_it() {
         ),
         ("{{ \"it's <|im_end|> ÉTÉ 3a\".title() }}", "It'S <|Im_End|> Été 3A"),
         ("{{ missing }}{{ missing is defined }}{{ messages[0].missing is none }}", "FalseFalse"),
+        ("{{ none is iterable }}{{ 'a' is iterable }}{{ 'a' is sequence }}{{ 1 is sequence }}", "FalseTrueTrueFalse"),
+        ("{{ '{\n' | indent(4, first=true) }}{{ 'a\n\nb' | indent(2) }}", "    {\na\n\n  b"),
         ("{{ strftime_now('%d %b %Y') }}", "04 Jul 2024"),
         ("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "2"),
         ("{{ bos_token }}{{ eos_token }}{{ documents }}{{ add_generation_prompt }}", "<s></s>NoneTrue"),
