@@ -113,12 +113,12 @@ impl ChatRequest {
 
 /// A list of tools that may be called, or the order to call one: what a model writes then cannot be told from text.
 fn refuse_calls(members: &Members, [list, choice]: [&'static str; 2]) -> Result<(), Refused> {
-    let read = |key| members.raw(key).and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or(Value::Null);
-    let choice_is = read(choice);
+    let read = |key| members.raw(key).map_or(Ok(Value::Null), |raw| fates::read(key, raw));
+    let choice_is = read(choice)?;
     if choice_is == "none" {
         return Ok(());
     }
-    if !fates::is_empty(&read(list)) {
+    if !fates::is_empty(&read(list)?) {
         let message = format!(
             "`{list}` cannot be translated: the server completes plain text; leave it out or set `{choice}` to \"none\""
         );

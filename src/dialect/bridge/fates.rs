@@ -38,7 +38,7 @@ pub(super) fn check(members: &Members, table: &Table) -> Result<(), Refused> {
         match fate {
             Fate::Same(kind) => kind.check(name, raw)?,
             Fate::Only(harmless, reason) => {
-                let value = serde_json::from_str(raw).unwrap_or(Value::Null);
+                let value = read(name, raw)?;
                 if !harmless(&value) {
                     return Err(Refused::unsupported(*name, format!("`{name}` cannot be translated: {reason}")));
                 }
@@ -47,6 +47,11 @@ pub(super) fn check(members: &Members, table: &Table) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// A value of the client's; what cannot be read is refused, for it could be anything.
+pub(super) fn read(name: &'static str, raw: &str) -> Result<Value, Refused> {
+    serde_json::from_str(raw).map_err(|_| Refused::invalid(name, format!("`{name}` cannot be read as JSON")))
 }
 
 /// The members that go on as they came.

@@ -174,3 +174,15 @@ fn a_stream_is_asked_for_its_usage_beside_the_clients_own_options() {
     assert_eq!(options(own, true), json!({"include_obfuscation": false, "include_usage": true}));
     assert_eq!(options(r#""stream":false,"stream_options":{"include_usage":true}"#, true), Value::Null);
 }
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_nothing() {
+    for (more, param) in [
+        (r#""tools":[{"a":"\ud800"}]"#, "tools"),
+        (r#""functions":[1e400]"#, "functions"),
+        (r#""tool_choice":"\ud800""#, "tool_choice"),
+        (r#""audio":{"a":1e400}"#, "audio"),
+    ] {
+        assert_eq!(refused(more), (param.to_owned(), "invalid_type"), "{more}");
+    }
+}
