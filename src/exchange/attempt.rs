@@ -1,6 +1,8 @@
 //! One attempt at one target: send, and put the reply under the meter.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,11 +79,17 @@ impl Attempt {
     ///
     /// # Errors
     /// No answer came; the attempt is booked.
-    pub async fn run(self, pool: &Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
+    pub async fn run(mut self, pool: &Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
         let drains = self.drains.clone();
+        // Only documents of custom models are read whole before anybody gets them; other replies learn of a client
+        // that left by being dropped.
+        let deserted = self.custom.as_ref().map(|_| Arc::<AtomicBool>::default());
+        if let Some(deserted) = &deserted {
+            self.receipt.may_be_deserted(Arc::clone(deserted));
+        }
         let work = Box::pin(self.settled(pool.clone(), request));
         let Some(drains) = drains else { return work.await };
-        Detachable { work: Some(work), drains }.await
+        Detachable { work: Some(work), drains, deserted }.await
     }
 
     async fn settled(self, pool: Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
@@ -171,6 +179,8 @@ enum Framing {
 struct Detachable<F: Future + 'static> {
     work: Option<Pin<Box<F>>>,
     drains: Drains,
+    /// Told when the client leaves.
+    deserted: Option<Arc<AtomicBool>>,
 }
 
 impl<F: Future + 'static> Future for Detachable<F> {
@@ -191,6 +201,9 @@ impl<F: Future + 'static> Drop for Detachable<F> {
     fn drop(&mut self) {
         // What panicked cannot be polled again, and has been booked by its own end.
         if let Some(work) = self.work.take().filter(|_| !std::thread::panicking()) {
+            if let Some(deserted) = &self.deserted {
+                deserted.store(true, Ordering::Relaxed);
+            }
             // The answer is dropped as soon as it is there, which sends its body the same way.
             self.drains.push(Job::Waiting(Box::pin(async move { drop(work.await) })));
         }
@@ -209,7 +222,7 @@ mod tests {
     fn an_attempt_that_a_bug_ended_does_not_go_on_without_its_client() {
         let (drains, _work) = Drains::new();
         let work = Box::pin(async { assert!(std::hint::black_box(false), "a bug") });
-        let attempt = Detachable { work: Some(work), drains: drains.clone() };
+        let attempt = Detachable { work: Some(work), drains: drains.clone(), deserted: None };
         let ended = AssertUnwindSafe(attempt).catch_unwind().now_or_never();
         assert!(ended.is_some_and(|ended| ended.is_err()));
         assert_eq!(drains.open(), 0);

@@ -1,7 +1,7 @@
 //! The entry of one attempt while it is under way; booked exactly once, whatever happens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -63,6 +63,7 @@ impl Booking {
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
             uploaded: None,
+            deserted: None,
             ended: false,
         })))
     }
@@ -124,6 +125,8 @@ struct Open {
     base_model: Option<Arc<str>>,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
+    /// Says whether the client has left while the whole reply was awaited.
+    deserted: Option<Arc<AtomicBool>>,
     /// Its duration is known already.
     ended: bool,
 }
@@ -148,6 +151,14 @@ impl Receipt {
     pub fn uploading(&mut self, count: Arc<AtomicU64>) {
         if let Some(open) = &mut self.0 {
             open.uploaded = Some(count);
+        }
+    }
+
+    /// The attempt goes on without its client once `deserted` says that it has left; what succeeds then is booked as
+    /// the client's leaving.
+    pub fn may_be_deserted(&mut self, deserted: Arc<AtomicBool>) {
+        if let Some(open) = &mut self.0 {
+            open.deserted = Some(deserted);
         }
     }
 
@@ -200,14 +211,15 @@ pub struct End<'a> {
 
 impl Open {
     fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Self { mut entry, begun, ledger, policy, own_price, base_model, uploaded, ended } = self;
+        let Self { mut entry, begun, ledger, policy, own_price, base_model, uploaded, deserted, ended } = self;
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
         }
         if !ended {
             entry.duration_ms = millis(begun);
         }
-        entry.outcome = outcome;
+        let deserted = deserted.is_some_and(|deserted| deserted.load(Ordering::Relaxed));
+        entry.outcome = if deserted && outcome == Outcome::Ok { Outcome::ClientClosed } else { outcome };
         entry.error = error.map(Into::into);
         if let Some(reading) = reading {
             entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));

@@ -146,6 +146,25 @@ async fn a_call_that_lost_its_client_before_the_answer_is_cancelled_where_the_ow
     }
 }
 
+#[tokio::test]
+async fn a_call_for_a_custom_model_that_lost_its_client_is_booked_as_abandoned_with_its_usage() {
+    for path in ["/serve/chat/completions", "/serve/completions"] {
+        for stream in [false, true] {
+            let plain = Options { tls: false, alpn: Alpn::Http1, ..Options::default() };
+            let (origin, other) = (Upstream::start(Options::default()), Upstream::start(plain));
+            let line = format!(r#"models: [{{ name: "gpt-4o", endpointUrl: "{}{path}" }}]"#, other.url());
+            let gate = TestGate::start(&origin, &line);
+            leave_before_the_answer(&other, &gate, "http/1.1", stream).await;
+            assert!(gate.entries().is_empty());
+            other.release_all();
+            let entry = only_entry(&gate).await;
+            assert_eq!(entry.outcome, Outcome::ClientClosed, "{path} {stream}: {entry:?}");
+            let (usage, bill) = (entry.usage.expect("usage was read to the end"), &other.bill()[0]);
+            assert_eq!((usage.input, usage.output), (Some(bill.input), Some(bill.output)), "{path} {stream}");
+        }
+    }
+}
+
 async fn leave_before_the_answer(upstream: &Upstream, gate: &TestGate, alpn: &str, stream: bool) {
     upstream.fault_next("stall");
     let mut client = client(gate, alpn).await;
