@@ -12,25 +12,29 @@ pub(crate) fn heading(out: &mut dyn Write, rounds: usize) -> io::Result<()> {
     writeln!(out, "\n{now} on {cores} cores, {rounds} rounds; median (least..most)\n")
 }
 
-/// Speeds, each beside the same vocabulary's in the reference library.
+/// Speeds, each beside the same vocabulary's in the reference libraries.
 pub(crate) fn speeds(out: &mut dyn Write, speeds: &[Speed]) -> io::Result<()> {
-    let head = ["text", "counted by", "MB/s", "first", "tokens"];
-    writeln!(out, "{:<30}{:<24}{:<26}{:<9}{:<18}times as fast as", head[0], head[1], head[2], head[3], head[4])?;
+    let head = ["text", "counted by", "MB/s", "at once again", "tokens"];
+    writeln!(out, "{:<30}{:<24}{:<26}{:<26}{:<14}first time beside", head[0], head[1], head[2], head[3], head[4])?;
     for speed in speeds {
-        let rate = |nanos: u64| speed.bytes as u64 * 100_000 / nanos.max(1);
-        let mut rates: Vec<u64> = speed.nanos.iter().map(|nanos| rate(*nanos)).collect();
-        let first = hundredths(rates[0]);
-        rates.sort_unstable();
-        let (least, most) = (hundredths(rates[0]), hundredths(rates[rates.len() - 1]));
-        let spread = format!("{} ({least}..{most})", hundredths(rates[rates.len() / 2]));
+        let (first, again) = (rates(speed, 0), rates(speed, 1));
         let tokens = if speed.tokens.1 { speed.tokens.0.to_string() } else { format!("about {}", speed.tokens.0) };
         let beside = beside(speed, speeds);
-        writeln!(out, "{:<30}{:<24}{spread:<26}{first:<9}{tokens:<18}{beside}", speed.text, speed.engine)?;
+        writeln!(out, "{:<30}{:<24}{first:<26}{again:<26}{tokens:<14}{beside}", speed.text, speed.engine)?;
     }
     Ok(())
 }
 
-/// How much faster than the others of its vocabulary, round by round.
+/// Bytes for a microsecond: the median, the least and the most.
+fn rates(speed: &Speed, time: usize) -> String {
+    let mut rates: Vec<u64> =
+        speed.nanos.iter().map(|nanos| speed.bytes as u64 * 100_000 / nanos[time].max(1)).collect();
+    rates.sort_unstable();
+    let (least, most) = (hundredths(rates[0]), hundredths(rates[rates.len() - 1]));
+    format!("{} ({least}..{most})", hundredths(rates[rates.len() / 2]))
+}
+
+/// How many times as fast as the others of its vocabulary, round by round.
 fn beside(speed: &Speed, speeds: &[Speed]) -> String {
     let others = match speed.engine {
         BUILT_IN => [CRATE_TIKTOKEN, PYTHON_TIKTOKEN],
@@ -40,8 +44,8 @@ fn beside(speed: &Speed, speeds: &[Speed]) -> String {
     let others = speeds.iter().filter(|other| other.text == speed.text && others.contains(&other.engine));
     let told: Vec<String> = others
         .map(|other| {
-            let mut ratios: Vec<u64> =
-                other.nanos.iter().zip(&speed.nanos).map(|(other, own)| other * 100 / (*own).max(1)).collect();
+            let pairs = other.nanos.iter().zip(&speed.nanos);
+            let mut ratios: Vec<u64> = pairs.map(|(other, own)| other[0] * 100 / own[0].max(1)).collect();
             ratios.sort_unstable();
             format!("{} {}", other.engine, hundredths(ratios[ratios.len() / 2]))
         })
