@@ -20,8 +20,25 @@ impl Clerks {
         Self(Arc::new(Office { desk: Arc::default(), threads: threads.max(1) }))
     }
 
-    /// Has `work` done on another thread; `None` where too much waits already. The receiver fails if it panicked.
+    /// Has `work` done on another thread, however many wait before it; `None` only beyond all reason. The receiver fails
+    /// if it panicked.
     pub fn ask<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<oneshot::Receiver<T>> {
+        self.asked(work, MOST_ASKED)
+    }
+
+    /// The same; `None` where so much waits already that a rough answer is better than a late one.
+    pub fn ask_soon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<oneshot::Receiver<T>> {
+        self.asked(work, MOST_WAITING)
+    }
+
+    fn asked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        most: usize,
+    ) -> Option<oneshot::Receiver<T>> {
         let (done, result) = oneshot::channel();
         let work = move || {
             // Nobody may be waiting any more.
@@ -29,7 +46,7 @@ impl Clerks {
                 let _ = done.send(work());
             }
         };
-        self.hand(work).ok().map(|()| result)
+        self.put(work, most).ok().map(|()| result)
     }
 
     /// Has `work` done on another thread; gives it back where too much waits already, so that it can be done roughly.
@@ -37,9 +54,13 @@ impl Clerks {
     /// # Errors
     /// The work itself.
     pub fn hand<W: FnOnce() + Send + 'static>(&self, work: W) -> Result<(), W> {
+        self.put(work, MOST_WAITING)
+    }
+
+    fn put<W: FnOnce() + Send + 'static>(&self, work: W, most: usize) -> Result<(), W> {
         let desk = &self.0.desk;
         let mut pile = desk.pile();
-        if pile.closed || pile.waiting.len() >= MOST_WAITING {
+        if pile.closed || pile.waiting.len() >= most {
             return Err(work);
         }
         if pile.idle <= pile.waiting.len() && pile.threads.len() < self.0.threads {
@@ -150,6 +171,10 @@ const MOST_THREADS: usize = 4;
 /// Work may hold a request's body, so that what waits is bounded; beyond it a rough answer is better than a late one.
 const MOST_WAITING: usize = 256;
 
+/// Calls that cannot be sent before their work is done. Their bodies are held by their exchanges all the same, which
+/// are bounded by the connections; this is more than the default allows of those.
+const MOST_ASKED: usize = 16_384;
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -192,8 +217,11 @@ mod tests {
             work();
             done = true;
         }
-        assert!(done && clerks.ask(|| ()).is_none());
+        assert!(done && clerks.ask_soon(|| ()).is_none());
+        let mut patient = clerks.ask(|| 7).expect("a call that cannot go without it waits");
+        assert!(patient.try_recv().is_err());
         open.send(()).unwrap();
+        assert_eq!(patient.blocking_recv().unwrap(), 7);
         holding.unwrap().blocking_recv().unwrap();
     }
 

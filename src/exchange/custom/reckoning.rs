@@ -73,7 +73,7 @@ impl Reckoning {
         let rough = self.clone();
         let texts = Arc::new(written);
         let shared = Arc::clone(&texts);
-        if let Some(result) = self.clerks.clone().ask(move || self.count(&shared))
+        if let Some(result) = self.clerks.clone().ask_soon(move || self.count(&shared))
             && let Ok(counted) = result.await
         {
             return counted;
