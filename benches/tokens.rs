@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     {
         return kept::report(files);
     }
-    let rounds = if words.iter().any(|word| word == "--quick") { 2 } else { 7 };
+    let rounds = if words.iter().any(|word| word == "--quick") { 2 } else { 8 };
     let installed = Installed::find();
     let mut out = std::io::stdout();
     figures::heading(&mut out, rounds)?;
