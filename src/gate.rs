@@ -107,7 +107,7 @@ impl Gate {
             config: Arc::clone(&view),
             policy: common.live.clone(),
             token: setup.admin_token.clone(),
-            reviser: reviser::of(lines, common.live.clone(), view),
+            reviser: reviser::of(lines, common.live.clone(), view, library.clone()),
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;

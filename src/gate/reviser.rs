@@ -10,16 +10,18 @@ use crate::config::mistake::Mistake;
 use crate::config::revise::{self, ModelLines};
 use crate::policy::routing::Routing;
 use crate::policy::{Live, Policy};
+use crate::tokens::library::Library;
 
 /// Saves a text that has no mistakes, then swaps the custom models of `live` and of the `view`; one text at a time, so
-/// that file, policy and view are always of the same one.
-pub(super) fn of(lines: ModelLines, live: Live, view: Arc<ArcSwap<Value>>) -> Reviser {
+/// that file, policy and view are always of the same one. What the `library` has not of them yet is fetched at once.
+pub(super) fn of(lines: ModelLines, live: Live, view: Arc<ArcSwap<Value>>, library: Library) -> Reviser {
     let turn = Mutex::new(());
     Reviser::new(move |text| {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let revised = lines.revise(text).map_err(rejected)?;
         let now = live.now();
         let routing = Routing { customs: revised.customs, duplicates: now.routing.duplicates.clone() };
+        library.prepare(routing.customs.values());
         live.swap(Policy { routing, ..Policy::clone(&now) });
         let mut shown = Value::clone(&view.load());
         shown["models"] = revised.view;

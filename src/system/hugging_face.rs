@@ -1,7 +1,8 @@
 //! Where this machine keeps models of the Hugging Face hub, as the hub's own tools are told by the environment.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::net::secret::Secret;
@@ -34,7 +35,7 @@ impl HubSettings {
         });
         let token = filled("HF_TOKEN").or_else(|| {
             let file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-            fs::read_to_string(file).ok().map(|text| text.trim().to_owned()).filter(|token| !token.is_empty())
+            kept_token(&file)
         });
         let seconds =
             filled("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);
@@ -51,6 +52,14 @@ impl HubSettings {
     }
 }
 
+/// What stands in the file, which must be one: a pipe would be waited for.
+fn kept_token(file: &Path) -> Option<String> {
+    let mut text = String::new();
+    let opened = fs::metadata(file).ok().filter(fs::Metadata::is_file).and_then(|_| File::open(file).ok())?;
+    opened.take(LONGEST_TOKEN).read_to_string(&mut text).ok()?;
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
 /// The spellings that the hub's tools take for yes.
 fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str())
@@ -58,6 +67,8 @@ fn is_true(value: &str) -> bool {
 
 /// The hub itself.
 pub const ENDPOINT: &str = "https://huggingface.co";
+
+const LONGEST_TOKEN: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {

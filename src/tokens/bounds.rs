@@ -5,18 +5,32 @@ use std::time::{Duration, Instant};
 use super::tally::Tally;
 
 /// How far counting goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'a> {
     /// Bytes of text.
     pub bytes: usize,
     /// When it stops.
     pub until: Instant,
+    /// Tells the time.
+    pub clock: &'a dyn Fn() -> Instant,
 }
 
-impl Bounds {
+impl Bounds<'static> {
     /// So many bytes, and the common time from now on.
     pub(crate) fn of(bytes: usize) -> Self {
-        Self { bytes, until: Instant::now() + LONGEST_WORK }
+        Self { bytes, until: Instant::now() + LONGEST_WORK, clock: &Instant::now }
+    }
+}
+
+impl Bounds<'_> {
+    /// Whether the time is up.
+    pub(crate) fn is_over(&self) -> bool {
+        (self.clock)() > self.until
+    }
+
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since((self.clock)())
     }
 }
 

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,13 +59,10 @@ impl Json {
     }
 
     /// Tokens of the text, or of as much of it as the bounds allow; `None` where the library failed.
-    pub(crate) fn count(&self, text: &str, specials: Specials, bounds: &Bounds) -> Option<Part> {
-        let most = match (self.looks_around, specials) {
-            (true, _) => bounds.bytes.min(MOST_AROUND),
-            (false, _) => bounds.bytes,
-        };
+    pub(crate) fn count(&self, text: &str, specials: Specials, bounds: &Bounds<'_>) -> Option<Part> {
+        let most = if self.looks_around { bounds.bytes.min(MOST_AROUND) } else { bounds.bytes };
         let head = &text[..boundary(text, most)];
-        let mut part = catch_unwind(AssertUnwindSafe(|| self.count_head(head, specials, bounds))).ok().flatten()?;
+        let mut part = catch_unwind(AssertUnwindSafe(|| self.count_within(head, specials, bounds))).ok().flatten()?;
         part.whole &= head.len() == text.len();
         if specials == Specials::Prompt {
             part.fixed = self.added as u64;
@@ -74,7 +70,26 @@ impl Json {
         Some(part)
     }
 
-    fn count_head(&self, text: &str, specials: Specials, bounds: &Bounds) -> Option<Part> {
+    /// A long text is taken apart as one, with no clock in sight; so its beginning tells how much there is time for.
+    fn count_within(&self, text: &str, specials: Specials, bounds: &Bounds<'_>) -> Option<Part> {
+        if text.len() <= 2 * SAMPLE {
+            return self.count_head(text, specials, bounds);
+        }
+        let left = bounds.left();
+        let sample = self.count_head(&text[..boundary(text, SAMPLE)], specials, bounds)?;
+        let still = bounds.left();
+        let took = left.saturating_sub(still).as_micros().max(1);
+        let fits = still.as_micros().saturating_mul(sample.bytes as u128) / took;
+        let fits = usize::try_from(fits).unwrap_or(usize::MAX);
+        if fits < 2 * SAMPLE || sample.bytes < SAMPLE / 2 {
+            return Some(Part { whole: false, ..sample });
+        }
+        let head = &text[..boundary(text, fits)];
+        let part = self.count_head(head, specials, bounds)?;
+        Some(Part { whole: part.whole && head.len() == text.len(), ..part })
+    }
+
+    fn count_head(&self, text: &str, specials: Specials, bounds: &Bounds<'_>) -> Option<Part> {
         let added = match specials {
             Specials::Text => &self.plain,
             Specials::Prompt | Specials::Rendered => self.inner.get_added_vocabulary(),
@@ -85,9 +100,10 @@ impl Json {
         }
         let pieces = pieces.get_splits(OffsetReferential::Original, OffsetType::None);
         let model = self.inner.get_model();
-        let mut tokens = 0_u64;
-        for (number, (piece, (start, _), found)) in pieces.into_iter().enumerate() {
-            if number % 512 == 511 && Instant::now() > bounds.until {
+        let (mut tokens, mut unseen) = (0_u64, 0);
+        for (piece, (start, _), found) in pieces {
+            unseen += piece.len() + PIECE_ITSELF;
+            if unseen > BETWEEN_LOOKS && start > 0 && std::mem::take(&mut unseen) > 0 && bounds.is_over() {
                 return Some(Part { tokens, bytes: start, whole: false, ..Part::default() });
             }
             tokens += match found {
@@ -238,6 +254,13 @@ const MOST_FILE: u64 = 64 << 20;
 
 /// How much of a text is looked at where added tokens look around themselves.
 const MOST_AROUND: usize = 256 << 10;
+
+/// The beginning of a text that shows how long the rest takes.
+const SAMPLE: usize = 256 << 10;
+
+/// Bytes between two looks at the clock, and what a piece counts for beside its bytes.
+const BETWEEN_LOOKS: usize = 64 << 10;
+const PIECE_ITSELF: usize = 64;
 
 #[cfg(test)]
 mod tests;

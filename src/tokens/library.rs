@@ -48,7 +48,9 @@ impl Library {
         let rooms = Arc::downgrade(&library.0);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let fetcher = Fetcher::new(connector, settings);
+        let closer = Closer(Weak::clone(&rooms));
         thread::Builder::new().name("library".into()).spawn(move || {
+            let _closer = closer;
             runtime.block_on(acquire_all(fetcher, waiting, closed, rooms));
             runtime.shutdown_background();
         })?;
@@ -59,12 +61,13 @@ impl Library {
     pub fn kit(&self, model: &Arc<CustomModel>) -> Kit {
         let mut shelf = self.0.shelf();
         shelf.clock += 1;
-        let now = shelf.clock;
+        let (now, closed) = (shelf.clock, shelf.closed);
         let slot = shelf.slot(model);
         slot.used = now;
         if slot.wants() {
             slot.state = State::Pending;
-            let asked = self.0.orders.as_ref().is_some_and(|orders| orders.send(Arc::clone(model)).is_ok());
+            let orders = self.0.orders.as_ref().filter(|_| !closed);
+            let asked = orders.is_some_and(|orders| orders.send(Arc::clone(model)).is_ok());
             if !asked {
                 slot.state = State::Settled;
             }
@@ -72,13 +75,13 @@ impl Library {
         slot.kit.clone()
     }
 
-    /// The same, when everything that can be had is there. Waits: not for calls.
+    /// The same, when everything that can be had is there, or when nothing is fetched any more. Waits: not for calls.
     pub fn acquire(&self, model: &Arc<CustomModel>) -> Kit {
         let kit = self.kit(model);
         let mut shelf = self.0.shelf();
         loop {
             match shelf.slots.get(&key(model)) {
-                Some(slot) if matches!(slot.state, State::Pending) => {}
+                Some(slot) if matches!(slot.state, State::Pending) && !shelf.closed => {}
                 Some(slot) => return slot.kit.clone(),
                 None => return kit,
             }
@@ -103,10 +106,27 @@ impl Library {
         if let Some(closing) = &self.0.closing {
             let _ = closing.send(true);
         }
+        self.0.close();
+    }
+}
+
+/// Lets nobody wait for a thread that is gone, whatever ended it.
+struct Closer(Weak<Rooms>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if let Some(rooms) = self.0.upgrade() {
+            rooms.close();
+        }
     }
 }
 
 impl Rooms {
+    fn close(&self) {
+        self.shelf().closed = true;
+        self.changed.notify_all();
+    }
+
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,6 +145,8 @@ struct Shelf {
     /// Tokenizers in memory, by their files.
     loaded: HashMap<PathBuf, Weak<Tokenizer>>,
     clock: u64,
+    /// Nothing is fetched any more.
+    closed: bool,
 }
 
 /// What makes two lines the same to the library.
@@ -198,10 +220,8 @@ impl Slot {
 
 /// Puts the line's own template in place, with the model's special tokens where they are known.
 fn place_template(kit: &mut Kit, source: &str, specials: Option<&Paths>) {
-    let read = |at: usize| {
-        let path = specials.and_then(|paths| paths[at].as_deref())?;
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
-    };
+    // What is wrong with these files is told where they are read for the rest.
+    let read = |at: usize| repository::document(specials.and_then(|paths| paths[at].as_deref())?).ok();
     let (tokenizer_config, map): (Option<serde_json::Value>, Option<serde_json::Value>) = (read(1), read(2));
     match Template::compile(source, &special_tokens(tokenizer_config.as_ref(), map.as_ref())) {
         Ok(template) => {
@@ -295,13 +315,14 @@ async fn acquire_all(
 async fn acquire(fetcher: &Fetcher, model: &Arc<CustomModel>, rooms: &Weak<Rooms>) -> Gotten {
     let Slot { mut kit, .. } = Slot::of(model);
     let mut flaws: Vec<String> = kit.missing.take().map(|flaw| flaw.to_string()).into_iter().collect();
-    let (paths, flaw) = find(fetcher, model).await.unwrap_or_else(|error| (Paths::default(), Some(error)));
-    let failed = flaw.is_some();
-    flaws.extend(flaw.map(|flaw| flaw.to_string()));
+    let (paths, troubles) = find(fetcher, model).await;
+    let failed = !troubles.is_empty();
+    flaws.extend(troubles.iter().map(ToString::to_string));
     if let Some(source) = &model.chat_template {
         place_template(&mut kit, source, Some(&paths));
     }
-    repository::read(&paths, &mut kit, &mut flaws);
+    // A template of the line that cannot be used makes room for the plain form, not for one that it was to replace.
+    repository::read(&paths, model.chat_template.is_some(), &mut kit, &mut flaws);
     let mut bytes = 0;
     let file = repository::tokenizer(&paths).cloned();
     match &file {
@@ -325,6 +346,7 @@ async fn acquire(fetcher: &Fetcher, model: &Arc<CustomModel>, rooms: &Weak<Rooms
 }
 
 fn load(file: &Path, rooms: &Weak<Rooms>) -> Result<Arc<Tokenizer>, String> {
+    repository::size_of(file)?;
     let loaded = rooms.upgrade().and_then(|rooms| rooms.shelf().loaded.get(file).and_then(Weak::upgrade));
     match loaded {
         Some(tokenizer) => Ok(tokenizer),
@@ -332,22 +354,35 @@ fn load(file: &Path, rooms: &Weak<Rooms>) -> Result<Arc<Tokenizer>, String> {
     }
 }
 
-/// The files of a model, and why some are missing that another time may bring.
-async fn find(fetcher: &Fetcher, model: &CustomModel) -> Result<(Paths, Option<HubError>), HubError> {
-    let repository = match Source::parse(&model.model_url, fetcher.settings())? {
-        Source::Folder(folder) => return Ok((in_folder(&folder), None)),
-        Source::Repository(repository) => repository,
+/// The files of a model, and why some are missing that another time may bring. Whatever the hub says, what is in the
+/// cache is used.
+async fn find(fetcher: &Fetcher, model: &CustomModel) -> (Paths, Vec<HubError>) {
+    let repository = match Source::parse(&model.model_url, fetcher.settings()) {
+        Ok(Source::Folder(folder)) => return (in_folder(&folder), Vec::new()),
+        Ok(Source::Repository(repository)) => repository,
+        Err(error) => return (Paths::default(), vec![error]),
     };
-    let (mut paths, mut flaw) = (Paths::default(), None);
-    for (path, (file, limit)) in paths.iter_mut().zip(FILES) {
-        match fetcher.file(&repository, file, limit).await {
-            Ok(found) => *path = found,
-            // Without the model itself there is nothing more to ask.
-            Err(error @ (HubError::NoModel(_) | HubError::NoRevision(_) | HubError::Gated(_))) => return Err(error),
-            Err(error) => flaw = Some(error),
+    let (mut paths, mut troubles, mut unasked) = (Paths::default(), Vec::new(), Vec::new());
+    let mut silences = 0;
+    for (at, (file, limit)) in FILES.into_iter().enumerate() {
+        let asks = silences < MOST_SILENCES && !troubles.iter().any(HubError::is_final);
+        let found = match asks {
+            true => fetcher.file(&repository, file, limit).await,
+            false => Ok(fetcher.kept(&repository, file)),
+        };
+        match found {
+            Ok(found) => paths[at] = found,
+            Err(error @ HubError::Offline(_)) => unasked.push((at, error)),
+            Err(error) => {
+                silences += usize::from(matches!(error, HubError::Unreachable { .. }));
+                troubles.push(error);
+            }
         }
     }
-    Ok((paths, flaw))
+    let of_line = (model.max_sequence_length.is_some(), model.chat_template.is_some());
+    let needed = |(at, error)| repository::is_needed(at, &paths, of_line).then_some(error);
+    troubles.extend(unasked.into_iter().filter_map(needed));
+    (paths, troubles)
 }
 
 /// Lines that are remembered.
@@ -356,6 +391,8 @@ const MOST_MODELS: usize = 20_000;
 const MOST_BYTES: u64 = 768 << 20;
 /// A tokenizer takes about as many times its file's bytes (measured: 7 to 10).
 const IN_MEMORY: u64 = 8;
+/// A hub that does not answer is not asked for every file.
+const MOST_SILENCES: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const MOST_DOUBLINGS: u32 = 8;
 
@@ -387,6 +424,16 @@ mod tests {
         let broken = CustomModel { chat_template: Some("{% if %}".into()), ..model("x") };
         let kit = library.kit(&Arc::new(broken));
         assert!(kit.template.is_none() && kit.missing.unwrap().contains("chatTemplate"));
+    }
+
+    #[test]
+    fn a_broken_template_of_a_line_makes_no_room_for_the_models_own() {
+        let folder = tempfile::TempDir::new().unwrap();
+        fs::write(folder.path().join("chat_template.jinja"), "{{ messages }}").unwrap();
+        let line = CustomModel { chat_template: Some("{% if %}".into()), ..model("x") };
+        let mut kit = Slot::of(&line).kit;
+        repository::read(&in_folder(folder.path()), line.chat_template.is_some(), &mut kit, &mut Vec::new());
+        assert!(kit.template.is_none() && kit.missing.unwrap().contains("chatTemplate of the line"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files of a model, read: its tokenizer, its template and its length.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,9 +25,41 @@ pub const FILES: [(&str, u64); 6] = [
 /// Where each of [`FILES`] lies; `None` for one that the model does not have.
 pub type Paths = [Option<PathBuf>; FILES.len()];
 
-/// The paths in a folder of this machine.
+/// The paths in a folder of this machine; what is no file is told when it is read.
 pub fn in_folder(folder: &Path) -> Paths {
-    FILES.map(|(file, _)| Some(folder.join(file)).filter(|path| path.is_file()))
+    FILES.map(|(file, _)| Some(folder.join(file)).filter(|path| path.exists()))
+}
+
+/// The bytes of one of [`FILES`]: only of a true file, since a pipe or a device may have none or no end of them, and no
+/// more than such a file may have.
+///
+/// # Errors
+/// What is wrong with it, fit to be shown.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let size = size_of(path)?;
+    let limit = FILES.iter().find(|(file, _)| *file == name).map_or(SMALL, |(_, limit)| *limit);
+    let too_large = |size: u64| Err(format!("{name} has {size} bytes, more than the {limit} that are read"));
+    if size > limit {
+        return too_large(size);
+    }
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    if bytes.len() as u64 > limit { too_large(bytes.len() as u64) } else { Ok(bytes) }
+}
+
+/// The size of a true file.
+///
+/// # Errors
+/// It is none, or cannot be looked at.
+pub fn size_of(path: &Path) -> Result<u64, String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let about = fs::metadata(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    match about.is_file() {
+        true => Ok(about.len()),
+        false => Err(format!("{name} is no file")),
+    }
 }
 
 /// The path of the tokenizer.
@@ -34,9 +67,9 @@ pub fn tokenizer(paths: &Paths) -> Option<&PathBuf> {
     paths[5].as_ref()
 }
 
-/// Adds to `kit` what these files say and the line does not: the template and the length. What is wrong with one of
-/// them goes to `flaws`.
-pub fn read(paths: &Paths, kit: &mut Kit, flaws: &mut Vec<String>) {
+/// Adds to `kit` what these files say and the line does not: the length, and the template unless the line has one. What
+/// is wrong with one of them goes to `flaws`.
+pub fn read(paths: &Paths, has_template: bool, kit: &mut Kit, flaws: &mut Vec<String>) {
     let [config, tokenizer_config, specials, template, old_template, _] = paths;
     let mut json = |path: &Option<PathBuf>| {
         let read = document(path.as_deref()?);
@@ -50,10 +83,15 @@ pub fn read(paths: &Paths, kit: &mut Kit, flaws: &mut Vec<String>) {
         kit.length = Some(length);
         kit.length_from = Some(CONFIG.into());
     }
-    if kit.template.is_some() {
+    if has_template {
         return;
     }
-    let jinja = template.as_deref().and_then(|path| fs::read_to_string(path).ok());
+    let text = |path: &Path| String::from_utf8(bytes(path)?).map_err(|_| format!("{TEMPLATE} is not UTF-8"));
+    let jinja = match template.as_deref().map(text).transpose() {
+        Ok(jinja) => jinja,
+        // Another template in its place would be the wrong one.
+        Err(flaw) => return flaws.push(flaw),
+    };
     let chosen = |document: &Option<Value>| choose(&document.as_ref()?["chat_template"], false).map(str::to_owned);
     let found = jinja
         .map(|source| (source, TEMPLATE))
@@ -82,14 +120,23 @@ pub fn special_tokens(tokenizer_config: Option<&Value>, specials: Option<&Value>
     all
 }
 
-fn document(path: &Path) -> Result<Value, String> {
+/// A document of JSON.
+///
+/// # Errors
+/// What is wrong with it, fit to be shown.
+pub fn document(path: &Path) -> Result<Value, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let size = fs::metadata(path).map_or(0, |about| about.len());
-    if FILES.iter().any(|(file, limit)| *file == name && size > *limit) {
-        return Err(format!("{name} has {size} bytes, which is more than is read"));
+    serde_json::from_slice(&bytes(path)?).map_err(|error| format!("{name} is not JSON: {error}"))
+}
+
+/// Whether a file is missed where a model is used without a network: for its tokens, its length or its template.
+pub fn is_needed(at: usize, paths: &Paths, (has_length, has_template): (bool, bool)) -> bool {
+    match FILES[at].0 {
+        TOKENIZER => true,
+        CONFIG => !has_length,
+        TOKENIZER_CONFIG => !has_template && paths[3].is_none() && paths[4].is_none(),
+        _ => false,
     }
-    let text = fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    serde_json::from_slice(&text).map_err(|error| format!("{name} is not JSON: {error}"))
 }
 
 const CONFIG: &str = "config.json";

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::Instant;
+
+use tiktoken::CoreBpe;
 
 use super::bounds::{Bounds, Part};
-use super::cuts::Pieces;
+use super::cuts::{Pieces, boundary};
 use super::encoding::{self, Encoding};
 use super::json::Json;
 use super::tally::{Tally, estimate};
@@ -109,7 +110,7 @@ impl fmt::Debug for Json {
     }
 }
 
-fn count(encoding: Encoding, text: &str, specials: Specials, bounds: &Bounds) -> Option<Part> {
+fn count(encoding: Encoding, text: &str, specials: Specials, bounds: &Bounds<'_>) -> Option<Part> {
     let mut part = Part { whole: true, ..Part::default() };
     let mut rest = text;
     while let Some((start, special)) = first_special(encoding, rest, specials) {
@@ -125,18 +126,44 @@ fn count(encoding: Encoding, text: &str, specials: Specials, bounds: &Bounds) ->
 }
 
 /// Adds the tokens of a text that has no special ones.
-fn count_text(encoding: Encoding, text: &str, mut part: Part, bounds: &Bounds) -> Option<Part> {
+fn count_text(encoding: Encoding, text: &str, mut part: Part, bounds: &Bounds<'_>) -> Option<Part> {
     let ranks = encoding.ranks()?;
     for piece in Pieces::of(text, PIECE, MOST_PIECE) {
-        if part.bytes + piece.text.len() > bounds.bytes || (part.bytes > 0 && Instant::now() > bounds.until) {
+        if part.bytes + piece.text.len() > bounds.bytes || (part.bytes > 0 && bounds.is_over()) {
             part.whole = false;
             return Some(part);
         }
-        part.tokens += ranks.count(piece.text) as u64;
-        part.bytes += piece.text.len();
-        part.whole &= piece.clean;
+        let counted = match piece.text.len() > 2 * PIECE {
+            true => count_run(ranks, piece.text, bounds),
+            false => Part { tokens: ranks.count(piece.text) as u64, bytes: piece.text.len(), whole: true, fixed: 0 },
+        };
+        part.tokens += counted.tokens;
+        part.bytes += counted.bytes;
+        part.whole &= counted.whole && piece.clean;
+        if counted.bytes < piece.text.len() {
+            return Some(part);
+        }
     }
     Some(part)
+}
+
+/// Tokens of a run without a place to cut. Letters of many scripts take a hundred times as long as others, so that it
+/// is first counted in slices, with the clock in sight, and as one only where there is time to do the same once more.
+fn count_run(ranks: &CoreBpe, run: &str, bounds: &Bounds<'_>) -> Part {
+    let left = bounds.left();
+    let mut part = Part::default();
+    let mut rest = run;
+    while !rest.is_empty() && (part.bytes == 0 || !bounds.is_over()) {
+        let (slice, after) = rest.split_at(boundary(rest, PIECE));
+        part.tokens += ranks.count(slice) as u64;
+        part.bytes += slice.len();
+        rest = after;
+    }
+    let still = bounds.left();
+    if rest.is_empty() && still >= left.saturating_sub(still) && !still.is_zero() {
+        return Part { tokens: ranks.count(run) as u64, bytes: run.len(), whole: true, fixed: 0 };
+    }
+    part
 }
 
 fn first_special(encoding: Encoding, text: &str, specials: Specials) -> Option<(usize, &'static str)> {

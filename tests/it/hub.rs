@@ -158,7 +158,8 @@ async fn what_a_hub_should_not_say_harms_nothing_and_is_told() {
         let missing = kit.missing.unwrap();
         assert!(missing.contains(says), "{quirks:?}: {missing}");
         let left = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        assert!(left.into_iter().all(|name| name == "models--org--name"), "{quirks:?}");
+        let known = [".locks", "models--org--name"];
+        assert!(left.into_iter().all(|name| known.iter().any(|known| name == **known)), "{quirks:?}");
     }
 }
 
@@ -192,6 +193,145 @@ async fn a_folder_is_used_directly_and_what_is_wrong_in_it_is_told() {
     assert!(kit.tokenizer.is_none() && kit.missing.unwrap().contains("tokenizer.json"));
 }
 
+#[tokio::test]
+async fn what_is_in_the_cache_is_used_whatever_the_hub_says_of_the_rest() {
+    for (code, says) in [
+        (Some("GatedRepo"), "open only to those"),
+        (Some("RepoNotFound"), "is not on the hub"),
+        (None, "could not be asked"),
+    ] {
+        let cache = TempDir::new().unwrap();
+        left_by_another_tool(&cache, &["config.json", "tokenizer_config.json", "tokenizer.json"]);
+        let hub = Hub::serve(&tiny(), Quirks { refuses: code, ..Quirks::default() }).await;
+        let settings = if code.is_some() { settings(&hub, &cache) } else { at("http://127.0.0.1:9", &cache) };
+        let kit = acquired(&settings, &model("org/name", None)).await;
+        assert!(kit.tokenizer.is_some() && kit.template.is_some() && kit.length == Some(256), "{code:?}: {kit:?}");
+        assert!(kit.missing.as_ref().is_some_and(|missing| missing.contains(says)), "{code:?}: {:?}", kit.missing);
+    }
+}
+
+#[tokio::test]
+async fn without_a_network_only_what_is_needed_is_missed() {
+    let acquired_from = async |files: &[&str], model: CustomModel| {
+        let cache = TempDir::new().unwrap();
+        left_by_another_tool(&cache, files);
+        let offline = HubSettings { offline: true, ..at("http://127.0.0.1:9", &cache) };
+        acquired(&offline, &Arc::new(model)).await
+    };
+    let bare = || Arc::into_inner(model("org/name", None)).unwrap();
+    let whole = ["config.json", "tokenizer_config.json", "tokenizer.json"];
+    assert_whole(&acquired_from(&whole, bare()).await);
+    let lacking = acquired_from(&whole[..2], bare()).await;
+    assert!(lacking.missing.unwrap().contains("org/name/tokenizer.json` is not in the cache"));
+    let told = CustomModel { max_sequence_length: Some(9), chat_template: Some("x".into()), ..bare() };
+    assert_eq!(acquired_from(&whole[2..], told).await.missing, None, "the line says the rest");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_library_that_has_finished() {
+    let quirks = Quirks { holds: true, ..Quirks::default() };
+    let (hub, cache) = (Hub::serve(&tiny(), quirks).await, TempDir::new().unwrap());
+    let library = library(HubSettings { patience: Duration::from_secs(600), ..settings(&hub, &cache) });
+    let waiting = library.clone();
+    let waited = tokio::task::spawn_blocking(move || waiting.acquire(&model("org/name", None)));
+    while hub.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    library.finish();
+    let kit = tokio::time::timeout(Duration::from_secs(20), waited).await.expect("it waits").unwrap();
+    assert!(kit.tokenizer.is_none());
+    let late = tokio::task::spawn_blocking(move || library.acquire(&model("org/other", None)));
+    assert!(tokio::time::timeout(Duration::from_secs(20), late).await.is_ok());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_or_has_no_end_is_told_and_harms_nothing() {
+    let cache = TempDir::new().unwrap();
+    for file in ["config.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.json"] {
+        for odd in ["fifo", "folder", "device", "huge"] {
+            let folder = TempDir::new().unwrap();
+            for entry in fs::read_dir(tiny()).unwrap() {
+                let path = entry.unwrap().path();
+                fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+            }
+            let at = folder.path().join(file);
+            let _ = fs::remove_file(&at);
+            match odd {
+                "fifo" => assert!(std::process::Command::new("mkfifo").arg(&at).status().unwrap().success()),
+                "folder" => fs::create_dir(&at).unwrap(),
+                "device" => std::os::unix::fs::symlink("/dev/zero", &at).unwrap(),
+                _ => fs::File::create(&at).unwrap().set_len(200 << 20).unwrap(),
+            }
+            let url = format!("file://{}", folder.path().display());
+            let settings = self::at("http://127.0.0.1:9", &cache);
+            let model = model("x", Some(&url));
+            let kit = tokio::time::timeout(Duration::from_secs(60), acquired(&settings, &model));
+            let kit = kit.await.unwrap_or_else(|_| panic!("{file} as a {odd} hangs"));
+            let missing = kit.missing.unwrap_or_default();
+            assert!(missing.contains(file), "{file} as a {odd}: {missing}");
+            assert_eq!(kit.tokenizer.is_none(), file == "tokenizer.json", "{file} as a {odd}");
+            assert!(file != "chat_template.jinja" || kit.template.is_none(), "{odd}: no other in its place");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_posted_is_fetched_at_once() {
+    let (hub, cache) = (Hub::serve(&tiny(), Quirks::default()).await, TempDir::new().unwrap());
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    let text = r#"{ listen: { proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }, workers: 1, modelsFile: "models.txt",
+                    admin: { token: "t0ken" } }"#;
+    let surroundings = Surroundings { hub: Some(settings(&hub, &cache)), ..Surroundings::default() };
+    let gate = TestGate::amid(folder, text, surroundings);
+    let line = "{name:'org/name', endpointUrl:'http://127.0.0.1:9/v1/completions'}\n";
+    let request = http::Request::post("/config/models").header("host", gate.admin().to_string());
+    let request = request.header("authorization", "Bearer t0ken").body(line.into()).unwrap();
+    assert_eq!(Client::plain(gate.admin()).await.send(request).await.status, StatusCode::OK);
+    let begun = std::time::Instant::now();
+    while !cache.path().join("models--org--name/refs/main").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody asked for it");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn libraries_that_fetch_the_same_model_at_once_leave_it_whole() {
+    let (hub, cache) = (Hub::serve(&tiny(), Quirks::default()).await, TempDir::new().unwrap());
+    let settings = settings(&hub, &cache);
+    let model = model("org/name", None);
+    let both = tokio::join!(
+        acquired(&settings, &model),
+        acquired(&settings, &model),
+        acquired(&settings, &model),
+        acquired(&settings, &model)
+    );
+    for kit in [both.0, both.1, both.2, both.3] {
+        assert!(kit.missing.is_none_or(|missing| missing.contains("another program is downloading")));
+    }
+    let offline = HubSettings { offline: true, ..settings };
+    let kit = acquired(&offline, &model).await;
+    for entry in fs::read_dir(cache.path().join("models--org--name/blobs")).unwrap() {
+        let path = entry.unwrap().path();
+        let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &fs::read(&path).unwrap());
+        let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(path.file_name().unwrap().to_str(), Some(&*sum));
+    }
+    assert_whole(&kit);
+}
+
+/// A cache as a tool leaves it that asked for these files alone.
+fn left_by_another_tool(cache: &TempDir, files: &[&str]) {
+    let root = cache.path().join("models--org--name");
+    fs::create_dir_all(root.join("snapshots/abc123")).unwrap();
+    fs::create_dir_all(root.join("refs")).unwrap();
+    fs::write(root.join("refs/main"), "abc123").unwrap();
+    for file in files {
+        fs::copy(tiny().join(file), root.join("snapshots/abc123").join(file)).unwrap();
+    }
+}
+
 fn assert_whole(kit: &Kit) {
     assert_eq!(kit.missing, None);
     assert_eq!((kit.length, kit.length_from.as_deref()), (Some(256), Some("config.json")));
@@ -204,20 +344,24 @@ fn assert_whole(kit: &Kit) {
 async fn acquired(settings: &HubSettings, model: &Arc<CustomModel>) -> Kit {
     let (settings, model) = (settings.clone(), Arc::clone(model));
     let work = move || {
-        let connector = Connector::new(ConnectorParts {
-            own_ports: Vec::new(),
-            resolve: HashMap::new(),
-            limit: Duration::from_secs(10),
-            roots: machine_roots(),
-            own_root: Vec::new(),
-            shared_roots: None,
-        });
-        let library = Library::start(settings, Arc::new(connector.unwrap())).unwrap();
+        let library = library(settings);
         let kit = library.acquire(&model);
         library.finish();
         kit
     };
     tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+fn library(settings: HubSettings) -> Library {
+    let connector = Connector::new(ConnectorParts {
+        own_ports: Vec::new(),
+        resolve: HashMap::new(),
+        limit: Duration::from_secs(10),
+        roots: machine_roots(),
+        own_root: Vec::new(),
+        shared_roots: None,
+    });
+    Library::start(settings, Arc::new(connector.unwrap())).unwrap()
 }
 
 fn settings(hub: &Hub, cache: &TempDir) -> HubSettings {

@@ -3,8 +3,8 @@
 //! `models--org--name/` holds `blobs/ETAG`, `snapshots/COMMIT/FILE` as links to them, `refs/REVISION` with a commit, and
 //! `.no_exist/COMMIT/FILE` for files that are known not to be there.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::system::hugging_face::HubSettings;
@@ -15,6 +15,12 @@ use crate::tokens::hub::trouble::HubError;
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+}
+
+/// The right to write a blob, as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
 }
 
 /// What the cache knows about a file.
@@ -69,6 +75,25 @@ impl Cache {
         fs::create_dir_all(&blobs).map_err(|cause| HubError::Cache { at: blobs, cause })
     }
 
+    /// Takes the lock under which the hub's own tools write a blob; `None` while another program has it.
+    ///
+    /// # Errors
+    /// The cache cannot be written, or its file system knows no locks.
+    pub fn lock(&self, etag: &str) -> Result<Option<Lock>, HubError> {
+        let Some((above, name)) = self.root.parent().zip(self.root.file_name()) else { return Ok(None) };
+        let folder = above.join(".locks").join(name);
+        let at = folder.join(format!("{etag}.lock"));
+        let failed = |cause| HubError::Cache { at: at.clone(), cause };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&at).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) if is_still(&file, &at) => Ok(Some(Lock { _file: file })),
+            // Whoever had it has removed it, and the next one may hold another file of that name.
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
+
     /// Shows a blob that is whole as a file of a commit, and gives the path of that.
     ///
     /// # Errors
@@ -108,7 +133,12 @@ impl Cache {
         if is_hex(revision, 40) {
             return Some(revision.to_owned());
         }
-        let commit = fs::read_to_string(self.root.join("refs").join(revision)).ok()?;
+        let at = self.root.join("refs").join(revision);
+        let mut commit = String::new();
+        // A commit is short, and a pipe in its place has no end.
+        if at.is_file() {
+            File::open(at).ok()?.take(256).read_to_string(&mut commit).ok()?;
+        }
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
@@ -139,6 +169,19 @@ pub fn is_etag(etag: &str) -> bool {
 /// Whether a text is so many hexadecimal digits.
 pub fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(unix)]
+fn is_still(file: &File, at: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |one: fs::Metadata, other: fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+    file.metadata().and_then(|one| fs::metadata(at).map(|other| same(one, other))).unwrap_or(false)
+}
+
+/// A file that is open cannot be removed there.
+#[cfg(not(unix))]
+fn is_still(_file: &File, _at: &Path) -> bool {
+    true
 }
 
 #[cfg(unix)]
@@ -199,6 +242,22 @@ mod tests {
         assert_eq!(cache.link(("refs/pr/1", "abc"), "config.json", "e1").unwrap(), at, "again is no mistake");
         cache.note_absent(("main", "abc"), "tokenizer.json").unwrap();
         assert_eq!(cache.find("main", "tokenizer.json"), Found::Absent);
+    }
+
+    #[test]
+    fn a_blob_is_written_by_one_at_a_time_under_the_lock_of_the_hubs_own_tools() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let cache = cache(folder.path());
+        let lock = cache.lock("e1").unwrap().unwrap();
+        let at = folder.path().join(".locks/models--org--name/e1.lock");
+        assert!(File::open(&at).unwrap().try_lock().is_err(), "theirs waits");
+        assert!(cache.lock("e1").unwrap().is_none() && cache.lock("e2").unwrap().is_some());
+        drop(lock);
+        let theirs = File::open(&at).unwrap();
+        theirs.lock().unwrap();
+        assert!(cache.lock("e1").unwrap().is_none(), "ours too");
+        fs::remove_file(&at).unwrap();
+        assert!(cache.lock("e1").unwrap().is_some(), "a removed one locks nothing");
     }
 
     #[test]

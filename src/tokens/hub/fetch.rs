@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,10 @@ struct Announced {
 impl Fetcher {
     /// Over this connector, as the environment says.
     pub fn new(connector: Arc<Connector>, settings: HubSettings) -> Self {
+        if settings.token.is_some() && !settings.endpoint.parse().is_ok_and(|endpoint| is_private(&endpoint)) {
+            let endpoint = &*settings.endpoint;
+            tracing::warn!(endpoint, "HF_TOKEN is not sent: the way to HF_ENDPOINT is not encrypted; https would be");
+        }
         Self { connector, settings }
     }
 
@@ -82,12 +87,25 @@ impl Fetcher {
         if let Some(bytes) = told.bytes.filter(|bytes| *bytes > limit) {
             return Err(too_large(bytes));
         }
-        cache.prepare()?;
         let blob = cache.blob(&told.etag);
         if !blob.is_file() {
-            self.download(from, (file, &url), &told, (&blob, limit)).await?;
+            cache.prepare()?;
+            let lock = cache.lock(&told.etag)?.ok_or_else(|| HubError::Busy(format!("{}/{file}", from.id)))?;
+            // It may have come between the look and the lock.
+            if !blob.is_file() {
+                self.download(from, (file, &url), &told, (&blob, limit)).await?;
+            }
+            drop(lock);
         }
         cache.link((&from.revision, &told.commit), file, &told.etag).map(Some)
+    }
+
+    /// The path of a file that is in the cache.
+    pub fn kept(&self, from: &Repository, file: &str) -> Option<PathBuf> {
+        match Cache::of(from, &self.settings).find(&from.revision, file) {
+            Found::Here(path) => Some(path),
+            Found::Absent | Found::Unknown => None,
+        }
     }
 
     /// Asks for a file's etag, commit and size.
@@ -132,8 +150,6 @@ impl Fetcher {
         let part = blob.with_extension("incomplete");
         let failed = |cause| HubError::Cache { at: part.clone(), cause };
         let mut kept = OpenOptions::new().read(true).append(true).create(true).open(&part).map_err(failed)?;
-        // Two that write into one file would leave neither's.
-        kept.try_lock().map_err(|_| HubError::Busy(format!("{}/{file}", from.id)))?;
         let begun = kept.seek(SeekFrom::End(0)).map_err(failed)?;
         let begun = if told.bytes.is_some_and(|bytes| begun > bytes) { 0 } else { begun };
         if told.bytes != Some(begun) || begun == 0 {
@@ -246,7 +262,10 @@ impl Fetcher {
         let Some(token) = self.settings.token.as_ref().filter(|_| from.is_usual) else { return };
         let usual: Option<Uri> = self.settings.endpoint.parse().ok();
         let same = usual.is_some_and(|usual| usual.scheme() == uri.scheme() && usual.authority() == uri.authority());
-        if same && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.reveal())) {
+        if same
+            && is_private(uri)
+            && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
+        {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -360,6 +379,16 @@ fn moved(from: &Uri, location: Option<&str>) -> Result<Uri, HubError> {
     parse(&format!("{}://{authority}{location}", from.scheme_str().unwrap_or("https")))
 }
 
+/// Whether nobody can listen on the way there: by TLS, or because it does not leave this machine.
+fn is_private(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_near = || match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    };
+    uri.scheme_str() == Some("https") || is_near()
+}
+
 fn host_of(uri: &Uri) -> String {
     uri.authority().map(ToString::to_string).unwrap_or_default()
 }
@@ -383,3 +412,23 @@ const REPO_COMMIT: HeaderName = HeaderName::from_static("x-repo-commit");
 const MOST_REDIRECTS: usize = 8;
 /// A connection has to be made too.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_never_travels_in_the_clear() {
+        for (address, expected) in [
+            ("https://huggingface.co/a", true),
+            ("http://127.0.0.1:9/a", true),
+            ("http://[::1]:9/a", true),
+            ("http://localhost/a", true),
+            ("http://mirror.test/a", false),
+            ("http://10.0.0.1/a", false),
+            ("http://127.0.0.1.mirror.test/a", false),
+        ] {
+            assert_eq!(is_private(&address.parse().unwrap()), expected, "{address}");
+        }
+    }
+}

@@ -62,3 +62,10 @@ pub enum HubError {
         cause: String,
     },
 }
+
+impl HubError {
+    /// Whether the hub would say the same of every other file of the model.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Gated(_) | Self::NoModel(_) | Self::NoRevision(_))
+    }
+}

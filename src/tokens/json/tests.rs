@@ -1,7 +1,8 @@
 //! What a file may be, what is said of it, and what its modes count.
 
+use std::cell::Cell;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -150,4 +151,26 @@ fn added_tokens_that_look_around_do_not_hang() {
         assert!(around.count(&text, Specials::Rendered).tokens > 0);
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
+}
+
+#[test]
+fn a_long_text_is_counted_as_far_as_its_beginning_promises() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    fs::write(&path, small().to_string()).unwrap();
+    let small = Json::read(&path).unwrap();
+    let text = "ab ".repeat(1 << 20);
+    let (begun, looks) = (Instant::now(), Cell::new(0));
+    let clock = || {
+        looks.set(looks.get() + 1);
+        begun + Duration::from_millis(1) * looks.get()
+    };
+    let counted = |limit: u64| {
+        looks.set(0);
+        let bounds = Bounds { bytes: usize::MAX, until: begun + Duration::from_millis(limit), clock: &clock };
+        small.count(&text, Specials::Rendered, &bounds).unwrap()
+    };
+    assert!(counted(10_000).whole);
+    let part = counted(2);
+    assert!(!part.whole && part.bytes > 0 && part.bytes <= SAMPLE, "{part:?}");
 }

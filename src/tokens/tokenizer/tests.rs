@@ -1,6 +1,7 @@
 //! Counting is exact, bounded and never breaks anything.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -85,12 +86,50 @@ fn a_run_without_end_is_counted_within_bounds() {
 fn fifty_megabytes_take_bounded_time() {
     let mut text = "a word and another, then 12 more.\n".repeat(50 * 1024 * 1024 / 34);
     text.push_str(&"a".repeat(3 << 20));
-    let bounds = Bounds { bytes: 8 << 20, until: Instant::now() + Duration::from_secs(60) };
+    let bounds = Bounds { bytes: 8 << 20, until: Instant::now() + Duration::from_secs(60), clock: &Instant::now };
     let part = count(Encoding::O200k, &text, Specials::Text, &bounds).unwrap();
     assert!(part.bytes <= 8 << 20 && !part.whole);
     let tally = part.of(text.len());
     assert!(!tally.exact && tally.tokens > part.tokens * 6 && tally.tokens < part.tokens * 8, "{tally:?}");
-    let late = Bounds { bytes: usize::MAX, until: Instant::now() };
+    let late = Bounds { bytes: usize::MAX, until: Instant::now(), clock: &Instant::now };
     let part = count(Encoding::O200k, &text, Specials::Text, &late).unwrap();
     assert!(!part.whole && part.bytes < 1 << 20, "{part:?}");
+}
+
+/// Letters of many scripts without a place to cut, in no order.
+fn letters(bytes: usize) -> String {
+    let mut seed = 7_u32;
+    let mut text = String::new();
+    while text.len() < bytes {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text.extend(char::from_u32(0x100 + (seed >> 8) % 0xd000).filter(|letter| letter.is_alphabetic()));
+    }
+    text
+}
+
+#[test]
+fn a_run_of_letters_of_many_scripts_is_left_when_its_time_is_up() {
+    let text = letters(600 << 10);
+    let (begun, looks) = (Instant::now(), Cell::new(0));
+    // Every look at this clock is a tenth of a second after the one before.
+    let clock = || {
+        looks.set(looks.get() + 1);
+        begun + Duration::from_millis(100) * looks.get()
+    };
+    let bounds = Bounds { bytes: usize::MAX, until: begun + Duration::from_millis(650), clock: &clock };
+    let part = count(Encoding::O200k, &text, Specials::Text, &bounds).unwrap();
+    assert!(!part.whole && part.bytes > 0 && part.bytes <= 7 * PIECE, "{part:?}");
+    let tally = part.of(text.len());
+    let true_count = Encoding::O200k.ranks().unwrap().count(&text) as u64;
+    assert!(!tally.exact && tally.tokens.abs_diff(true_count) < true_count / 20, "{tally:?} {true_count}");
+}
+
+#[test]
+fn a_run_is_counted_as_one_where_there_is_time() {
+    let text = letters(200 << 10);
+    let begun = Instant::now();
+    let bounds = Bounds { bytes: usize::MAX, until: begun + Duration::from_secs(1), clock: &|| begun };
+    let part = count(Encoding::O200k, &text, Specials::Text, &bounds).unwrap();
+    let true_count = Encoding::O200k.ranks().unwrap().count(&text) as u64;
+    assert_eq!(part, Part { tokens: true_count, bytes: text.len(), whole: true, fixed: 0 });
 }
