@@ -134,8 +134,11 @@ async fn what_has_no_counterpart_is_refused_by_its_name_and_nothing_is_sent() {
         (&completing, CHAT, chat(json!({"tools": tool})), "tools"),
         (&completing, CHAT, chat(json!({"messages": picture})), "messages[0].content[0]"),
         (&completing, CHAT, chat(json!({"response_format": {"type": "json_object"}})), "response_format"),
+        (&completing, CHAT, chat(json!({"prompt_logprobs": 1})), "prompt_logprobs"),
         (&chatting, COMPLETION, completion(json!({"suffix": "end"})), "suffix"),
         (&chatting, COMPLETION, completion(json!({"best_of": 3})), "best_of"),
+        (&chatting, COMPLETION, completion(json!({"tools": tool})), "tools"),
+        (&chatting, COMPLETION, completion(json!({"messages": messages()})), "messages"),
         (&chatting, COMPLETION, completion(json!({"prompt": [1, 2]})), "prompt"),
     ] {
         let before = house.gate.entries().len();
@@ -148,6 +151,44 @@ async fn what_has_no_counterpart_is_refused_by_its_name_and_nothing_is_sent() {
         assert_eq!((entry.outcome, entry.status, entry.attempt), (Outcome::Refused, 400, 0));
         assert!(house.other.seen().is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_named_for_what_it_is_and_nothing_is_sent() {
+    let (completing, chatting) = (House::completing(""), House::chatting(""));
+    let surrogate = chat(json!({"messages": [{"role": "user", "content": "@"}]})).replace('@', r"\ud800");
+    let twice = chat(json!({})).replacen('{', r#"{"seed":1,"seed":2,"#, 1);
+    let inside = chat(json!({})).replace(r#""role":"user""#, r#""role":"user","role":"system""#);
+    let huge = completion(json!({"max_tokens": 9})).replace(":9", ":18446744073709551616");
+    for (house, path, body, param) in [
+        (&completing, CHAT, surrogate, "messages[0].content"),
+        (&completing, CHAT, twice, "seed"),
+        (&completing, CHAT, inside, "messages[0].role"),
+        (&chatting, COMPLETION, huge, "max_tokens"),
+        (&chatting, COMPLETION, completion(json!({"n": 2, "best_of": 1})), "best_of"),
+    ] {
+        let answered = house.client().await.post(path, body).await;
+        assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{param}: {}", answered.text());
+        assert_eq!(answered.headers["x-should-retry"], "false");
+        let error = &answered.json()["error"];
+        assert_eq!((&error["param"], &error["type"]), (&json!(param), &json!("invalid_request_error")));
+        assert!(error["message"].as_str().unwrap().contains(&format!("`{param}`")), "{error}");
+        assert!(house.other.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn log_probabilities_and_a_servers_own_members_are_asked_for_in_the_servers_way() {
+    let (completing, chatting) = (House::completing(""), House::chatting(""));
+    let sent = |house: &House| serde_json::from_slice::<Value>(&house.other.seen()[0].body).unwrap();
+    let body = chat(json!({"logprobs": true, "top_k": 4}));
+    assert_eq!(completing.client().await.post(CHAT, body).await.status, StatusCode::OK);
+    assert_eq!((&sent(&completing)["logprobs"], &sent(&completing)["top_k"]), (&json!(1), &json!(4)));
+    let body = completion(json!({"logprobs": 2, "min_p": 0.5, "response_format": {"type": "text"}}));
+    assert_eq!(chatting.client().await.post(COMPLETION, body).await.status, StatusCode::OK);
+    let sent = sent(&chatting);
+    assert_eq!((&sent["logprobs"], &sent["top_logprobs"], &sent["min_p"]), (&json!(true), &json!(2), &json!(0.5)));
+    assert_eq!(sent["response_format"], json!({"type": "text"}));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::body::Body;
 use super::fates::{self, CHAT};
-use super::members::Members;
+use super::members::{self, Members};
 use super::messages;
 use super::refusal::Refused;
 
@@ -19,7 +19,7 @@ pub struct ChatRequest {
     stops: Vec<Box<str>>,
     max_tokens: Option<u64>,
     n: u32,
-    logprobs: Option<u64>,
+    alternatives: Option<u64>,
     stream: bool,
     options: Option<Members>,
     variables: Option<Map<String, Value>>,
@@ -58,7 +58,7 @@ impl ChatRequest {
             stops: members.stops()?,
             max_tokens: limits.into_iter().flatten().min(),
             n: members.n()?,
-            logprobs: logprobs(&members)?,
+            alternatives: alternatives(&members)?,
             stream: members.flag("stream")?,
             options: members.stream_options()?,
             variables: variables(&mut members)?,
@@ -87,6 +87,11 @@ impl ChatRequest {
         self.n
     }
 
+    /// `top_logprobs`: alternatives to each token that the client wants to see.
+    pub fn alternatives(&self) -> usize {
+        self.alternatives.and_then(|alternatives| usize::try_from(alternatives).ok()).unwrap_or(0)
+    }
+
     /// `chat_template_kwargs`: further variables for the template.
     pub fn variables(&self) -> Option<&Map<String, Value>> {
         self.variables.as_ref()
@@ -98,8 +103,9 @@ impl ChatRequest {
         body.put("prompt", fill.prompt);
         body.put("max_tokens", fill.max_tokens);
         body.stops(self.stops.iter().chain(fill.stops));
-        if let Some(logprobs) = self.logprobs {
-            body.put("logprobs", logprobs);
+        if let Some(alternatives) = self.alternatives {
+            // There are servers that take a 0 for no log probabilities at all.
+            body.put("logprobs", alternatives.max(1));
         }
         if self.stream {
             body.stream(self.options.as_ref(), fill.include_usage);
@@ -113,7 +119,7 @@ impl ChatRequest {
 
 /// A list of tools that may be called, or the order to call one: what a model writes then cannot be told from text.
 fn refuse_calls(members: &Members, [list, choice]: [&'static str; 2]) -> Result<(), Refused> {
-    let read = |key| members.raw(key).map_or(Ok(Value::Null), |raw| fates::read(key, raw));
+    let read = |key| members.raw(key).map_or(Ok(Value::Null), |raw| members::read(key, raw, "JSON"));
     let choice_is = read(choice)?;
     if choice_is == "none" {
         return Ok(());
@@ -131,8 +137,8 @@ fn refuse_calls(members: &Members, [list, choice]: [&'static str; 2]) -> Result<
     Ok(())
 }
 
-/// `logprobs` as a number. At least 1, since there are servers that take a 0 for no log probabilities at all.
-fn logprobs(members: &Members) -> Result<Option<u64>, Refused> {
+/// `top_logprobs`, if log probabilities are asked for.
+fn alternatives(members: &Members) -> Result<Option<u64>, Refused> {
     let wanted = members.flag("logprobs")?;
     let top = members.whole("top_logprobs", 0, 20)?;
     match top {
@@ -142,14 +148,13 @@ fn logprobs(members: &Members) -> Result<Option<u64>, Refused> {
                 format!("`top_logprobs` cannot be more than {MOST_LOGPROBS}: the server completes plain text");
             Err(Refused::unsupported("top_logprobs", message))
         }
-        _ => Ok(wanted.then(|| top.unwrap_or(0).max(1))),
+        _ => Ok(wanted.then(|| top.unwrap_or(0))),
     }
 }
 
 fn variables(members: &mut Members) -> Result<Option<Map<String, Value>>, Refused> {
     let Some(raw) = members.take("chat_template_kwargs") else { return Ok(None) };
-    let wrong = |_| Refused::invalid("chat_template_kwargs", "`chat_template_kwargs` must be an object");
-    serde_json::from_str(raw.get()).map(Some).map_err(wrong)
+    members::read("chat_template_kwargs", raw.get(), "an object").map(Some)
 }
 
 /// OpenAI's own bound of a completion's `logprobs`.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::body::Body;
 use super::fates::{self, COMPLETION};
-use super::members::Members;
+use super::members::{self, Members};
 use super::refusal::Refused;
 
 /// A completion request, read for translation.
@@ -57,7 +57,7 @@ impl CompletionRequest {
         Ok(Self {
             prompts,
             stops: members.stops()?,
-            max_tokens: members.whole("max_tokens", 1, u64::MAX)?.unwrap_or(DEFAULT_TOKENS),
+            max_tokens: max_tokens(&members)?,
             n,
             logprobs,
             echo,
@@ -113,8 +113,21 @@ impl CompletionRequest {
     }
 }
 
+fn max_tokens(members: &Members) -> Result<u64, Refused> {
+    match members.whole("max_tokens", 0, u64::MAX)? {
+        Some(0) => {
+            let message = "`max_tokens` of 0 cannot be translated: a chat server always writes an answer";
+            Err(Refused::unsupported("max_tokens", message))
+        }
+        given => Ok(given.unwrap_or(DEFAULT_TOKENS)),
+    }
+}
+
 fn refuse_best_of(members: &Members, n: u32) -> Result<(), Refused> {
     let Some(best_of) = members.whole("best_of", 0, 128)? else { return Ok(()) };
+    if best_of < u64::from(n) {
+        return Err(Refused::value("best_of", "`best_of` must not be less than `n`"));
+    }
     if best_of > u64::from(n) {
         let message = "`best_of` cannot be more than `n`: a chat server does not choose among candidates";
         return Err(Refused::unsupported("best_of", message));
@@ -123,24 +136,19 @@ fn refuse_best_of(members: &Members, n: u32) -> Result<(), Refused> {
 }
 
 fn prompts(raw: &str) -> Result<Vec<Prompt>, Refused> {
-    let wrong = |_| {
-        let message =
-            "`prompt` must be a string, an array of strings, an array of token ids or an array of such arrays";
-        Refused::invalid("prompt", message)
-    };
-    let text = |text| Prompt::Text(text);
+    let kind = "a string, an array of strings, an array of token ids or an array of such arrays";
     let inside = raw.strip_prefix('[').map(|rest| rest.trim_start().as_bytes().first().copied().unwrap_or_default());
     let prompts: Vec<Prompt> = match inside {
-        None => vec![text(serde_json::from_str(raw).map_err(wrong)?)],
+        None => vec![Prompt::Text(members::read("prompt", raw, kind)?)],
         Some(b'"' | b']') => {
-            let texts: Vec<Box<str>> = serde_json::from_str(raw).map_err(wrong)?;
-            texts.into_iter().map(text).collect()
+            let texts: Vec<Box<str>> = members::read("prompt", raw, kind)?;
+            texts.into_iter().map(Prompt::Text).collect()
         }
         Some(b'[') => {
-            let lists: Vec<Box<[u32]>> = serde_json::from_str(raw).map_err(wrong)?;
+            let lists: Vec<Box<[u32]>> = members::read("prompt", raw, kind)?;
             lists.into_iter().map(Prompt::Tokens).collect()
         }
-        Some(_) => vec![Prompt::Tokens(serde_json::from_str(raw).map_err(wrong)?)],
+        Some(_) => vec![Prompt::Tokens(members::read("prompt", raw, kind)?)],
     };
     if prompts.is_empty() || prompts.iter().any(|prompt| matches!(prompt, Prompt::Tokens(ids) if ids.is_empty())) {
         return Err(Refused::value("prompt", "`prompt` must not be empty"));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::members::Members;
+use super::members::{Members, read};
 use super::refusal::Refused;
 
 /// What becomes of a member.
@@ -21,14 +21,19 @@ pub(super) enum Fate {
 /// The kind that a value must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
+    /// Any: for the server to judge.
+    Any,
     Number,
     Object,
     Text,
     Whole,
 }
 
-/// A request's members by the table of its dialect. What no table knows is a server's own extra (`top_k`, `min_p`,
-/// `repetition_penalty`) and goes on as it came.
+/// A request's members by the table of its dialect.
+///
+/// What the table does not name is a server's own extra (`top_k`, `min_p`, `repetition_penalty`, `guided_json`) and goes
+/// on as it came: servers that have such members take them at either endpoint, and a server that does not know one says
+/// so itself. The table names those extras that say something about the form that the translation changes.
 pub(super) type Table = [(&'static str, Fate)];
 
 /// Checks every member against the table.
@@ -38,7 +43,7 @@ pub(super) fn check(members: &Members, table: &Table) -> Result<(), Refused> {
         match fate {
             Fate::Same(kind) => kind.check(name, raw)?,
             Fate::Only(harmless, reason) => {
-                let value = read(name, raw)?;
+                let value = read(*name, raw, "JSON")?;
                 if !harmless(&value) {
                     return Err(Refused::unsupported(*name, format!("`{name}` cannot be translated: {reason}")));
                 }
@@ -47,11 +52,6 @@ pub(super) fn check(members: &Members, table: &Table) -> Result<(), Refused> {
         }
     }
     Ok(())
-}
-
-/// A value of the client's; what cannot be read is refused, for it could be anything.
-pub(super) fn read(name: &'static str, raw: &str) -> Result<Value, Refused> {
-    serde_json::from_str(raw).map_err(|_| Refused::invalid(name, format!("`{name}` cannot be read as JSON")))
 }
 
 /// The members that go on as they came.
@@ -66,6 +66,7 @@ impl Kind {
         let first = raw.as_bytes().first().copied().unwrap_or_default();
         let number = first == b'-' || first.is_ascii_digit();
         let (fits, name) = match self {
+            Self::Any => (true, "any"),
             Self::Number => (number, "a number"),
             Self::Object => (first == b'{', "an object"),
             Self::Text => (first == b'"', "a string"),
@@ -126,6 +127,10 @@ pub(super) const CHAT: &Table = &[
     ("suffix", Fate::Only(is_empty, "a chat request has `messages`")),
     ("echo", Fate::Only(is_empty, "the prompt is no part of a chat reply")),
     ("best_of", Fate::Only(never, "ask for `n` choices")),
+    // Extras that ask for what the translated reply has no place for.
+    ("include_stop_str_in_output", Fate::Only(is_empty, STOP_STRING)),
+    ("prompt_logprobs", Fate::Only(is_empty, PROMPT_LOGPROBS)),
+    ("return_token_ids", Fate::Only(is_empty, TOKEN_IDS)),
 ];
 
 /// A completion request for a server that only chats.
@@ -159,7 +164,31 @@ pub(super) const COMPLETION: &Table = &[
     ("function_call", Fate::Only(is_no_choice, "a completion cannot hold calls of functions")),
     ("audio", Fate::Only(is_empty, "a completion is text only")),
     ("modalities", Fate::Only(is_text_only, "a completion is text only")),
+    ("moderation", Fate::Only(is_empty, "a completion cannot hold the verdict")),
+    ("web_search_options", Fate::Only(never, "a completion cannot hold what was found")),
+    // A chat server refuses it where there are no tools.
+    ("parallel_tool_calls", Fate::Dropped),
+    // Members of chats that leave the answer a text: the server is one of chats, so that it knows them.
+    ("metadata", Fate::Same(Kind::Any)),
+    ("prediction", Fate::Same(Kind::Any)),
+    ("prompt_cache_key", Fate::Same(Kind::Any)),
+    ("prompt_cache_options", Fate::Same(Kind::Any)),
+    ("prompt_cache_retention", Fate::Same(Kind::Any)),
+    ("reasoning_effort", Fate::Same(Kind::Any)),
+    ("response_format", Fate::Same(Kind::Any)),
+    ("safety_identifier", Fate::Same(Kind::Any)),
+    ("service_tier", Fate::Same(Kind::Any)),
+    ("store", Fate::Same(Kind::Any)),
+    ("verbosity", Fate::Same(Kind::Any)),
+    // Extras that ask for what the translated reply has no place for.
+    ("include_stop_str_in_output", Fate::Only(is_empty, STOP_STRING)),
+    ("prompt_logprobs", Fate::Only(is_empty, PROMPT_LOGPROBS)),
+    ("return_token_ids", Fate::Only(is_empty, TOKEN_IDS)),
 ];
+
+const PROMPT_LOGPROBS: &str = "the reply has no place for log probabilities of the prompt";
+const STOP_STRING: &str = "the text ends before its stop string";
+const TOKEN_IDS: &str = "the reply has no place for ids of tokens";
 
 /// Null, false, or an empty text, array or object.
 pub(super) fn is_empty(value: &Value) -> bool {

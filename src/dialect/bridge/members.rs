@@ -1,21 +1,44 @@
 //! The members of a request, each in the very bytes it came in, so that no number is written anew.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::refusal::Refused;
 
-/// The members of a JSON object in their order; those that are null are left out, for null is absent.
+/// The members of a JSON object in their order, each name once; those that are null are left out, for null is absent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members(Vec<(Box<str>, Box<RawValue>)>);
 
 impl Members {
     /// Reads a body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Refused> {
-        serde_json::from_slice(body)
-            .map_err(|error| Refused::invalid("body", format!("the body is no JSON object that can be read: {error}")))
+        let pairs: Pairs = serde_json::from_slice(body).map_err(|error| {
+            Refused::invalid("body", format!("the body is no JSON object that can be read: {error}"))
+        })?;
+        Self::of(pairs, "")
+    }
+
+    /// Reads an object inside the body; `path` is where it stands.
+    pub(super) fn within(path: &str, raw: &str) -> Result<Self, Refused> {
+        Self::of(read(path.to_owned(), raw, "an object")?, path)
+    }
+
+    /// Servers differ in which of two values they take, so that neither is passed on.
+    fn of(Pairs(mut pairs): Pairs, path: &str) -> Result<Self, Refused> {
+        let mut seen = HashSet::new();
+        if let Some((twice, _)) = pairs.iter().find(|(key, _)| !seen.insert(&**key)) {
+            let key: String = twice.chars().take(LONGEST_NAME).collect();
+            let path = if path.is_empty() { key } else { format!("{path}.{key}") };
+            let message = format!("`{path}` is given twice");
+            return Err(Refused::value(path, message));
+        }
+        pairs.retain(|(_, value)| value.get() != "null");
+        Ok(Self(pairs))
     }
 
     /// The value as it was written.
@@ -52,6 +75,7 @@ impl Members {
         }
         match raw.parse() {
             Ok(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            Err(_) if most == u64::MAX && raw == digits => Err(Refused::value(key, format!("`{key}` is too large"))),
             _ if most == u64::MAX => Err(Refused::value(key, format!("`{key}` must be {least} or more"))),
             _ => Err(Refused::value(key, format!("`{key}` must be from {least} to {most}"))),
         }
@@ -66,10 +90,10 @@ impl Members {
     /// `stop`: one text or several; empty ones say nothing.
     pub(super) fn stops(&self) -> Result<Vec<Box<str>>, Refused> {
         let Some(raw) = self.raw("stop") else { return Ok(Vec::new()) };
-        let wrong = || Refused::invalid("stop", "`stop` must be a string or an array of strings");
+        let kind = "a string or an array of strings";
         let mut stops: Vec<Box<str>> = match raw.as_bytes().first() {
-            Some(b'"') => vec![serde_json::from_str(raw).map_err(|_| wrong())?],
-            _ => serde_json::from_str(raw).map_err(|_| wrong())?,
+            Some(b'"') => vec![read("stop", raw, kind)?],
+            _ => read("stop", raw, kind)?,
         };
         stops.retain(|stop| !stop.is_empty());
         let bytes: usize = stops.iter().map(|stop| stop.len()).sum();
@@ -82,13 +106,42 @@ impl Members {
 
     /// `stream_options`, an object.
     pub(super) fn stream_options(&self) -> Result<Option<Self>, Refused> {
-        let Some(raw) = self.raw("stream_options") else { return Ok(None) };
-        let wrong = |_| Refused::invalid("stream_options", "`stream_options` must be an object");
-        serde_json::from_str(raw).map(Some).map_err(wrong)
+        self.raw("stream_options").map(|raw| Self::within("stream_options", raw)).transpose()
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
+/// A value inside the body, which must be of this kind. What cannot be read is refused, for it could be anything.
+pub(super) fn read<T: DeserializeOwned>(
+    path: impl Into<Cow<'static, str>>,
+    raw: &str,
+    kind: &str,
+) -> Result<T, Refused> {
+    serde_json::from_str(raw).map_err(|error| {
+        let path = path.into();
+        let message = match error.classify() {
+            Category::Data => format!("`{path}` must be {kind}"),
+            _ => format!("`{path}` cannot be read: {}", cause(&error)),
+        };
+        Refused::invalid(path, message)
+    })
+}
+
+/// Why JSON that is well formed cannot be read.
+fn cause(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split(" at line ").next().unwrap_or_default() {
+        "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
+            r"it has one half of a surrogate pair, `\ud800` to `\udfff`, without the other".to_owned()
+        }
+        // The place that follows would be one within the value.
+        cause => cause.to_owned(),
+    }
+}
+
+/// The members of an object as they came.
+struct Pairs(Vec<(Box<str>, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Object)
     }
@@ -97,26 +150,23 @@ impl<'de> Deserialize<'de> for Members {
 struct Object;
 
 impl<'de> Visitor<'de> for Object {
-    type Value = Members;
+    type Value = Pairs;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-        let mut members = Members::default();
-        let mut seen = std::collections::HashSet::new();
-        while let Some((key, value)) = map.next_entry::<Box<str>, Box<RawValue>>()? {
-            if !seen.insert(key.clone()) {
-                return Err(A::Error::custom("a key is given twice"));
-            }
-            if value.get() != "null" {
-                members.0.push((key, value));
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
         }
-        Ok(members)
+        Ok(Pairs(pairs))
     }
 }
+
+/// Letters shown of a member's name that nobody expects.
+const LONGEST_NAME: usize = 64;
 
 /// OpenAI's own bound of `n`.
 const MOST_CHOICES: u64 = 128;

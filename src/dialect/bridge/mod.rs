@@ -8,6 +8,8 @@ pub mod finish;
 pub mod logprobs;
 mod members;
 mod messages;
+#[cfg(test)]
+mod properties;
 pub mod refusal;
 
 /// Which translation lies between a client and a server.

@@ -1,9 +1,11 @@
 //! One chunk of a stream, read lightly: what it says, and whether that is what OpenAI would have said.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::Map;
 use serde_json::value::RawValue;
 
+use super::lenient;
+use super::words::arguments;
 use crate::dialect::bridge::finish::reason_in;
 use crate::dialect::endpoint::Dialect;
 
@@ -48,6 +50,14 @@ struct Delta<'a> {
     role: Option<&'a RawValue>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
 }
 
 impl Chunk<'_> {
@@ -90,17 +100,36 @@ impl Choice<'_> {
         self.index.filter(|_| finish_is_known)?;
         let ends = finish.is_some_and(|word| word != "null");
         if dialect != Dialect::Chat {
-            let text: String = serde_json::from_str(self.text?.get()).ok()?;
-            return Some(Sound { text, opens: false, ends });
+            let text = lenient::text(self.text?.get())?;
+            return Some(Sound { text, beside: String::new(), opens: false, ends });
         }
-        let delta = self.delta.as_ref()?;
+        let delta = self.delta.as_ref().filter(|_| self.text.is_none())?;
         let role = delta.role.is_some_and(|role| !FALSY.contains(&role.get()));
         let text = match delta.content.map(RawValue::get) {
             None | Some("null") => String::new(),
-            Some(content) => serde_json::from_str(content).ok()?,
+            Some(content) => lenient::text(content)?,
         };
         let fits = if opened { delta.role.is_none() } else { role && text.is_empty() };
-        fits.then_some(Sound { text, opens: role, ends })
+        fits.then(|| Sound { text, beside: delta.beside(), opens: role, ends })
+    }
+}
+
+impl Delta<'_> {
+    /// What it adds beside its text.
+    fn beside(&self) -> String {
+        let given = [
+            ("reasoning", self.reasoning),
+            ("reasoning_content", self.reasoning_content),
+            ("tool_calls", self.tool_calls),
+            ("function_call", self.function_call),
+        ];
+        let mut message = Map::new();
+        for (name, raw) in given {
+            if let Some(value) = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()) {
+                message.insert(name.into(), value);
+            }
+        }
+        arguments(&message)
     }
 }
 
@@ -109,15 +138,12 @@ impl Choice<'_> {
 pub(super) struct Sound {
     /// The text that it adds.
     pub(super) text: String,
+    /// What the model writes beside it: thoughts, and what tools are called with.
+    pub(super) beside: String,
     /// It brings the role.
     pub(super) opens: bool,
     /// It is the last one of its choice.
     pub(super) ends: bool,
-}
-
-/// Whether a usage object counts something.
-pub(super) fn counts(usage: &Value) -> bool {
-    ["total_tokens", "prompt_tokens", "completion_tokens"].iter().any(|name| usage[*name].as_u64() > Some(0))
 }
 
 /// A text that is not empty.

@@ -29,6 +29,8 @@ pub struct ReplyPlan {
     pub first_index: u32,
     /// How many choices the call asks for, at least 1.
     pub choices: u32,
+    /// How many alternatives to each token a chat asks for; a completion that is made into one may bring more.
+    pub alternatives: usize,
     /// Nothing follows: usage (where asked for) and `[DONE]` go out at the end.
     pub last: bool,
 }

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::chunk::counts;
 use super::errors::error_body;
+use super::lenient::{self, Form};
 use super::plan::ReplyPlan;
+use super::probabilities::Probabilities;
 use super::stops::Stops;
 use super::texts::Texts;
-use super::words::{arguments, object_name, prefix, usage_object};
+use super::told;
+use super::words::{arguments, is_error, object_name, prefix, reported, usage_object, written};
 use crate::dialect::bridge::finish::reason_in;
 use crate::dialect::bridge::logprobs;
 use crate::dialect::endpoint::Dialect;
@@ -31,7 +33,7 @@ impl WholeReply {
     /// # Errors
     /// It is no reply of the dialect that `plan` names.
     pub fn read(body: Bytes, plan: &ReplyPlan) -> Result<Self, Unreadable> {
-        let mut document = parsed(&body)?;
+        let (mut document, form) = parsed(&body)?;
         if is_error(&document) {
             let error = error_body(&body, 502).map_or(body, Bytes::from);
             return Err(Unreadable::Error(error));
@@ -39,11 +41,16 @@ impl WholeReply {
         let Some(Value::Array(choices)) = document.get_mut("choices").map(Value::take) else {
             return Err(Unreadable::OtherJson(object_name(plan.served, false)));
         };
-        let mut mending = Mending { plan, stops: Stops::new(&plan.stops), texts: Texts::default(), odd: false };
+        let mut mending =
+            Mending { plan, stops: Stops::new(&plan.stops), texts: Texts::default(), odd: form == Form::Loose };
         let choices: Vec<Value> = (0..).zip(choices).map(|(place, choice)| mending.choice(place, choice)).collect();
         document.insert("choices".into(), Value::Array(choices));
         mending.head(&mut document);
-        let reports_usage = document.get("usage").is_some_and(|usage| counts(usage) && is_sound_usage(usage));
+        let usage = document.get("usage").and_then(reported);
+        let reports_usage = usage.is_some();
+        if let Some(usage) = usage {
+            mending.put(&mut document, "usage", usage);
+        }
         let Mending { texts, odd, .. } = mending;
         let came = (!odd && reports_usage).then_some(body);
         Ok(Self { came, document, texts, reports_usage, plan: plan.clone() })
@@ -72,23 +79,7 @@ impl WholeReply {
     /// The same as a whole stream of events, for a client that asked for a stream and a server that has none.
     pub fn write_stream(mut self, usage: Option<&Usage>) -> Bytes {
         self.settle_usage(usage);
-        let Self { mut document, plan, .. } = self;
-        let usage = document.remove("usage");
-        let choices = document.remove("choices");
-        document.insert("object".into(), object_name(plan.asked, true).into());
-        let mut out = Vec::new();
-        for choice in choices.as_ref().and_then(Value::as_array).into_iter().flatten() {
-            for part in in_parts(choice, plan.asked) {
-                write_event(&mut out, &document, vec![part], plan.asks_usage.then_some(Value::Null));
-            }
-        }
-        if plan.asks_usage && plan.last {
-            write_event(&mut out, &document, Vec::new(), usage);
-        }
-        if plan.last {
-            out.extend(b"data: [DONE]\n\n");
-        }
-        out.into()
+        told::as_stream(self.document, &self.plan)
     }
 
     fn settle_usage(&mut self, usage: Option<&Usage>) {
@@ -100,29 +91,6 @@ impl WholeReply {
             self.document.insert("usage".into(), usage_object(usage));
         }
     }
-}
-
-/// Completions of several prompts as one: choices in order, usage summed. `None` where one is no such document.
-pub fn join(parts: &[Bytes]) -> Option<Bytes> {
-    let mut documents = parts.iter().map(|part| serde_json::from_slice::<Map<String, Value>>(part).ok());
-    let mut all = documents.next()??;
-    for document in documents {
-        let mut document = document?;
-        let more = document.get_mut("choices").and_then(Value::as_array_mut).map(std::mem::take)?;
-        all.get_mut("choices").and_then(Value::as_array_mut)?.extend(more);
-        let sum = all.get("usage").zip(document.get("usage")).and_then(|(a, b)| sum(a, b));
-        match sum {
-            Some(sum) => all.insert("usage".into(), sum),
-            None => all.remove("usage"),
-        };
-    }
-    Some(Value::Object(all).to_string().into())
-}
-
-fn sum(a: &Value, b: &Value) -> Option<Value> {
-    let plus = |name: &str| a[name].as_u64()?.checked_add(b[name].as_u64()?);
-    let (input, output, total) = (plus("prompt_tokens")?, plus("completion_tokens")?, plus("total_tokens")?);
-    Some(json!({ "prompt_tokens": input, "completion_tokens": output, "total_tokens": total }))
 }
 
 /// Why a document with a status of success is no reply.
@@ -163,19 +131,24 @@ impl Mending<'_> {
             Some(Value::Object(message)) => message,
             _ => Map::new(),
         };
-        let came = self.written(&choice, &message);
+        let came = written(&choice, &message, self.plan);
         self.texts.add(index, &came);
         self.texts.add(index, &arguments(&message));
         let word = choice.get("finish_reason").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut finish = self.expect(reason_in(self.plan.asked, &word), "stop");
         self.odd |= finish != word;
-        let mut text = if self.plan.trims_start { came.trim_start() } else { &came }.to_owned();
-        let lead = came.len() - text.len();
+        let mut text = came.clone();
         let mut probabilities = choice.get("logprobs").cloned().unwrap_or_default();
+        // Before white space is left out, since a server would have met a stop string in it too.
         if let Some(at) = self.stops.cut(&text) {
             text.truncate(at);
             finish = "stop";
-            trim(&mut probabilities, lead + at);
+            let mut shown = Probabilities::default();
+            let unknown = shown.push(probabilities);
+            probabilities = if unknown.is_null() { shown.within(at) } else { unknown };
+        }
+        if self.plan.trims_start {
+            text = text.trim_start().to_owned();
         }
         if let Some(echo) = self.plan.echo.as_deref().filter(|_| self.plan.asked != Dialect::Chat) {
             text.insert_str(0, echo);
@@ -210,7 +183,7 @@ impl Mending<'_> {
         self.odd = true;
         if self.plan.asked == Dialect::Chat {
             let message = self.message(rest, text);
-            let logprobs = logprobs::to_chat(&probabilities);
+            let logprobs = logprobs::to_chat(&probabilities, self.plan.alternatives);
             return json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": finish });
         }
         let offset = self.plan.echo.as_deref().map_or(0, |echo| echo.chars().count());
@@ -239,21 +212,6 @@ impl Mending<'_> {
             message.insert("refusal".into(), Value::Null);
         }
         message
-    }
-
-    /// The text of a choice in the server's dialect.
-    fn written(&mut self, choice: &Map<String, Value>, message: &Map<String, Value>) -> String {
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        if self.plan.served != Dialect::Chat {
-            return text(choice.get("text")).or_else(|| text(message.get("content"))).unwrap_or_default();
-        }
-        let content = match message.get("content") {
-            // Some servers answer in parts, as requests may.
-            Some(Value::Array(parts)) => Some(parts.iter().filter_map(|part| part["text"].as_str()).collect()),
-            content => text(content),
-        };
-        let refusal = || text(message.get("refusal")).filter(|_| self.plan.translates());
-        content.filter(|content: &String| !content.is_empty()).or_else(refusal).unwrap_or_default()
     }
 
     fn head(&mut self, document: &mut Map<String, Value>) {
@@ -290,13 +248,14 @@ impl Mending<'_> {
     }
 }
 
-fn parsed(body: &Bytes) -> Result<Map<String, Value>, Unreadable> {
-    let text = body.trim_ascii_start();
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(document)) => return Ok(document),
-        Ok(_) => return Err(Unreadable::OtherJson("object")),
-        Err(_) => {}
+fn parsed(body: &Bytes) -> Result<(Map<String, Value>, Form), Unreadable> {
+    if let Some(read) = lenient::object(body) {
+        return Ok(read);
     }
+    if serde_json::from_slice::<Value>(body).is_ok() {
+        return Err(Unreadable::OtherJson("object"));
+    }
+    let text = body.trim_ascii_start();
     let begins = |mark: &[u8]| text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
     Err(match text {
         [] => Unreadable::Empty,
@@ -305,84 +264,6 @@ fn parsed(body: &Bytes) -> Result<Map<String, Value>, Unreadable> {
         [b'{' | b'[', ..] => Unreadable::Foreign("JSON that is broken"),
         _ => Unreadable::Foreign("text that is no JSON"),
     })
-}
-
-/// Whether a document says that something went wrong, in whichever form.
-fn is_error(document: &Map<String, Value>) -> bool {
-    let says = |name: &str| document.get(name).is_some_and(|value| !is_falsy(value));
-    let flat = document.get("object").is_some_and(|object| object == "error");
-    says("error") || flat || !document.contains_key("choices") && says("detail")
-}
-
-fn is_falsy(value: &Value) -> bool {
-    value.is_null() || *value == false || *value == "" || value.as_object().is_some_and(Map::is_empty)
-}
-
-/// Leaves only the probabilities of tokens that lie within the first `bytes` of the text.
-fn trim(probabilities: &mut Value, bytes: usize) {
-    let within = |tokens: &[Value], name: Option<&str>| {
-        let mut end = 0;
-        let lengths = tokens.iter().map(|token| name.map_or(token, |name| &token[name]).as_str().map_or(0, str::len));
-        lengths
-            .take_while(|length| {
-                end += length;
-                end <= bytes
-            })
-            .count()
-    };
-    if let Some(content) = probabilities["content"].as_array() {
-        let kept = within(content, Some("token"));
-        if let Some(Value::Array(content)) = probabilities.get_mut("content") {
-            content.truncate(kept);
-        }
-    } else if let Some(tokens) = probabilities["tokens"].as_array() {
-        let kept = within(tokens, None);
-        for list in probabilities.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_array_mut()) {
-            list.truncate(kept);
-        }
-    }
-}
-
-/// Whether typed clients can read it.
-fn is_sound_usage(usage: &Value) -> bool {
-    ["prompt_tokens", "completion_tokens", "total_tokens"].iter().all(|name| usage[*name].is_u64())
-}
-
-/// A whole choice as the choices of the chunks of a stream.
-fn in_parts(choice: &Value, dialect: Dialect) -> Vec<Value> {
-    let (index, finish) = (&choice["index"], &choice["finish_reason"]);
-    if dialect != Dialect::Chat {
-        return vec![choice.clone()];
-    }
-    let mut message = choice["message"].as_object().cloned().unwrap_or_default();
-    let role = message.remove("role").unwrap_or_else(|| "assistant".into());
-    message.retain(|_, value| !value.is_null() && *value != "");
-    if let Some(Value::Array(calls)) = message.get_mut("tool_calls") {
-        // In a stream each call says which one it is.
-        for (number, call) in (0_u64..).zip(calls) {
-            if let Value::Object(call) = call {
-                call.entry("index").or_insert(number.into());
-            }
-        }
-    }
-    let part = |delta: Value, logprobs: &Value, finish: &Value| json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish });
-    let mut parts = vec![part(json!({ "role": role, "content": "" }), &Value::Null, &Value::Null)];
-    if !message.is_empty() {
-        parts.push(part(Value::Object(message), &choice["logprobs"], &Value::Null));
-    }
-    parts.push(part(json!({}), &Value::Null, finish));
-    parts
-}
-
-fn write_event(out: &mut Vec<u8>, head: &Map<String, Value>, choices: Vec<Value>, usage: Option<Value>) {
-    let mut chunk = head.clone();
-    chunk.insert("choices".into(), Value::Array(choices));
-    if let Some(usage) = usage {
-        chunk.insert("usage".into(), usage);
-    }
-    out.extend(b"data: ");
-    out.extend(Value::Object(chunk).to_string().as_bytes());
-    out.extend(b"\n\n");
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub struct Order {
     pub stops: Vec<Box<str>>,
     /// Choices of each call.
     pub choices: u32,
+    /// Alternatives to each token that the client of a chat wants to see.
+    pub alternatives: usize,
     /// White space at the beginning of an answer belongs to the prompt's form.
     pub trims_start: bool,
 }
@@ -122,7 +124,7 @@ impl Draft {
         let mut stops = bounds.stops();
         stops.extend(self.custom.stop.iter().cloned());
         let call = Ordered { body: None, input, echo: None };
-        Ok(Order { calls: vec![call], stops, choices, trims_start: false })
+        Ok(Order { calls: vec![call], stops, choices, alternatives: 0, trims_start: false })
     }
 
     fn chat(self) -> Result<Order, Fault> {
@@ -153,7 +155,13 @@ impl Draft {
             include_usage: self.include_usage,
         });
         let call = Ordered { body: Some(body.into()), input: Input::Known(taken.tally), echo: None };
-        Ok(Order { calls: vec![call], stops, choices: request.n(), trims_start: template.trims_start() })
+        Ok(Order {
+            calls: vec![call],
+            stops,
+            choices: request.n(),
+            alternatives: request.alternatives(),
+            trims_start: template.trims_start(),
+        })
     }
 
     fn completion(self) -> Result<Order, Fault> {
@@ -175,7 +183,7 @@ impl Draft {
         }
         let mut stops = request.stops().to_vec();
         stops.extend(self.custom.stop.iter().cloned());
-        Ok(Order { calls, stops, choices: request.n(), trims_start: false })
+        Ok(Order { calls, stops, choices: request.n(), alternatives: 0, trims_start: false })
     }
 
     fn prompt_text(&self, prompt: &Prompt) -> Result<String, Fault> {

@@ -11,8 +11,8 @@ use http_body_util::BodyExt;
 use crate::dialect::bridge::Bridge;
 use crate::dialect::call::{Call, Edits};
 use crate::dialect::endpoint::Dialect;
+use crate::dialect::reply::join::join;
 use crate::dialect::reply::plan::ReplyPlan;
-use crate::dialect::reply::whole;
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::custom::chain::{Chain, Link};
@@ -115,7 +115,7 @@ impl Errand<'_> {
             headers::body_changes(&mut of_one.headers);
             head.get_or_insert(of_one);
         }
-        let (Some(mut head), Some(body)) = (head, whole::join(&parts)) else { return Err(Fault::internal()) };
+        let (Some(mut head), Some(body)) = (head, join(&parts)) else { return Err(Fault::internal()) };
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(Response::from_parts(head, Answer::full(body)))
     }
@@ -139,7 +139,7 @@ impl Errand<'_> {
     }
 
     fn links(&self, order: Order) -> Vec<Link> {
-        let Order { calls, stops, choices, trims_start } = order;
+        let Order { calls, stops, choices, alternatives, trims_start } = order;
         let count = calls.len();
         let numbered = (1_u32..).zip(calls);
         let several = count > 1;
@@ -151,6 +151,7 @@ impl Errand<'_> {
                     trims_start,
                     first_index: (number - 1).saturating_mul(choices),
                     choices,
+                    alternatives,
                     last: !several,
                     ..plan
                 });
@@ -180,6 +181,7 @@ impl Errand<'_> {
             trims_start: false,
             first_index: 0,
             choices: 1,
+            alternatives: 0,
             last: true,
         })
     }

@@ -1,22 +1,7 @@
 use super::*;
 use crate::dialect::endpoint::Dialect::{Chat, Completion};
-
-fn plan(served: Dialect, asked: Dialect) -> ReplyPlan {
-    ReplyPlan {
-        served,
-        asked,
-        model: "mine".into(),
-        id: "own".into(),
-        created: 1_700_000_000,
-        stops: Vec::new(),
-        asks_usage: false,
-        echo: None,
-        trims_start: false,
-        first_index: 0,
-        choices: 1,
-        last: true,
-    }
-}
+use crate::dialect::reply::bench::plan;
+use crate::dialect::reply::join::join;
 
 fn read(document: &str, plan: &ReplyPlan) -> WholeReply {
     WholeReply::read(Bytes::copy_from_slice(document.as_bytes()), plan).unwrap()
@@ -170,4 +155,69 @@ fn several_completions_become_one() {
     let silent = [parts[0].clone(), Bytes::from_static(b"{\"choices\":[]}")];
     assert!(serde_json::from_slice::<Value>(&join(&silent).unwrap()).unwrap().get("usage").is_none());
     assert!(join(&[parts[0].clone(), Bytes::from_static(b"[]")]).is_none() && join(&[]).is_none());
+}
+
+#[test]
+fn what_is_written_loosely_is_read_and_written_strictly() {
+    for (odd, path, wanted) in [
+        (CHAT.replace("1.50", "NaN"), "/x", Value::Null),
+        (CHAT.replace("one two", "one \\ud83d two"), "/choices/0/message/content", json!("one \u{fffd} two")),
+        (CHAT.replace("one two", "one\ntwo"), "/choices/0/message/content", json!("one\ntwo")),
+        (format!("\u{feff}{CHAT}"), "/choices/0/message/content", json!("one two")),
+        (
+            CHAT.replace("\"one two\"", r#"[{"type":"text","text":"one"},{"type":"text","text":" two"}]"#),
+            "/choices/0/message/content",
+            json!("one two"),
+        ),
+    ] {
+        assert_eq!(written(&odd, &plan(Chat, Chat)).pointer(path), Some(&wanted), "{odd}");
+    }
+    let mixed = r#"{"choices":[{"message":{"role":"assistant","content":"one"}},{"text":"two"}]}"#;
+    for served in [Chat, Completion] {
+        let out = written(mixed, &plan(served, Chat));
+        assert_eq!(
+            (&out["choices"][0]["message"]["content"], &out["choices"][1]["message"]["content"]),
+            (&json!("one"), &json!("two"))
+        );
+        let out = written(mixed, &plan(served, Completion));
+        assert_eq!((&out["choices"][0]["text"], &out["choices"][1]["text"]), (&json!("one"), &json!("two")));
+    }
+}
+
+#[test]
+fn usage_is_told_whole_though_a_server_leaves_a_part_out() {
+    let own = r#""usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
+    for partial in [r#"{"prompt_tokens":1,"completion_tokens":2}"#, r#"{"prompt_tokens":1,"total_tokens":3}"#] {
+        let odd = CHAT.replace(own, &format!("\"usage\":{partial}"));
+        assert!(read(&odd, &plan(Chat, Chat)).reports_usage());
+        let told = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+        assert_eq!(written(&odd, &plan(Chat, Chat))["usage"], told);
+    }
+    let asks = ReplyPlan { asks_usage: true, ..plan(Chat, Chat) };
+    let silent = CHAT.replace(&format!(",{own}"), "");
+    let out = String::from_utf8(read(&silent, &asks).write_stream(None).to_vec()).unwrap();
+    assert!(!out.contains("\"choices\":[]"), "a chunk of usage without usage is none: {out}");
+}
+
+#[test]
+fn a_stop_string_of_white_space_is_met_where_white_space_is_left_out() {
+    let plan = ReplyPlan { trims_start: true, stops: vec!["\n\n[[".into()], ..plan(Completion, Chat) };
+    for (text, shown) in [("\\n\\n[[A]] x", ""), (" a\\n\\n[[b", "a"), ("\\n\\na", "a")] {
+        assert_eq!(
+            written(&TEXT.replace(" one two", text), &plan)["choices"][0]["message"]["content"],
+            shown,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn no_more_alternatives_are_shown_than_were_asked_for() {
+    let lists = r#"{"tokens":["x"],"token_logprobs":[-1],"top_logprobs":[{"x":-1,"y":-2}],"text_offset":[0]}"#;
+    let document = TEXT.replace("\"logprobs\":null", &format!("\"logprobs\":{lists}"));
+    for alternatives in [0, 1, 2] {
+        let out = written(&document, &ReplyPlan { alternatives, ..plan(Completion, Chat) });
+        let entry = &out["choices"][0]["logprobs"]["content"][0];
+        assert_eq!((entry["top_logprobs"].as_array().unwrap().len(), &entry["logprob"]), (alternatives, &json!(-1)));
+    }
 }
