@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::CheckArgs;
+use crate::cli::listing::cell;
 use crate::cli::problem::Problem;
 use crate::cli::route::resolve;
 use crate::cli::sources::loaded;
@@ -40,6 +41,8 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
     }
     for Resolved { model, path, url, custom } in routes {
         let kind = custom.map(|custom| format!(" ({}, {})", custom.kind.name(), custom.kind_from.explained()));
+        // Lines can be posted by others, and a name may hold anything.
+        let model = cell(&model.into());
         writeln!(out, "route   {model} {path} -> {url}{}", kind.unwrap_or_default())?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::{ConfigArgs, RouteArgs};
 use crate::cli::hub::acquired;
-use crate::cli::listing::dollars;
+use crate::cli::listing::{cell, dollars};
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
 use crate::dialect::bridge::Bridge;
@@ -54,8 +54,18 @@ pub fn run(args: &RouteArgs) -> Result<(), Problem> {
     }
     if let Some((custom, kit)) = &about {
         describe_kit(custom, kit, &mut out)?;
+    } else if let Some(name) = likely_meant(&loaded.policy, &args.name) {
+        let _ = writeln!(io::stderr(), "hint: there is a custom model `{}`; names must be exact", cell(&name.into()));
     }
     Ok(())
+}
+
+/// The custom model that a name which is none may have been meant for.
+fn likely_meant<'p>(policy: &'p Policy, model: &str) -> Option<&'p str> {
+    let likeness = |known: &str| strsim::jaro_winkler(&model.to_lowercase(), &known.to_lowercase());
+    let scored = policy.routing.customs.keys().map(|known| (likeness(known), &**known));
+    let (likeness, known) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (likeness > 0.9).then_some(known)
 }
 
 /// The path of the calls that programs make of such a model.
@@ -75,7 +85,7 @@ fn describe_kit(custom: &CustomModel, kit: &Kit, out: &mut dyn Write) -> io::Res
         (None, _) => "none here: the server has its own".into(),
     };
     let tokenizer = kit.tokenizer.as_ref().map(|_| from(&kit.tokenizer_from));
-    writeln!(out, "model at   {}", masked_query(&custom.model_url))?;
+    writeln!(out, "model at   {}", cell(&masked_query(&custom.model_url).into()))?;
     writeln!(out, "tokenizer  {}", tokenizer.unwrap_or_else(|| "not there: counts are estimates".into()))?;
     if custom.kind != ModelType::TextEmbedding {
         writeln!(out, "template   {template}")?;
@@ -122,7 +132,7 @@ pub fn resolve(policy: &Policy, model: &str, path: &str) -> anyhow::Result<Vec<T
 
 fn describe(policy: &Policy, model: &str, target: &Target, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "url        {}", target.url())?;
-    writeln!(out, "why        {}", why(target))?;
+    writeln!(out, "why        {}", cell(&why(target).into()))?;
     writeln!(out, "key        {}", key(&target.credential))?;
     if let Some(custom) = &target.custom {
         writeln!(out, "type       {} ({})", custom.kind.name(), custom.kind_from.explained())?;
@@ -131,7 +141,7 @@ fn describe(policy: &Policy, model: &str, target: &Target, out: &mut dyn Write) 
         writeln!(out, "bridge     {translation}")?;
     }
     if let Some(sent) = &target.model {
-        writeln!(out, "model      sent as `{sent}`")?;
+        writeln!(out, "model      sent as `{}`", cell(&sent.as_ref().into()))?;
     }
     match price(policy, model, target) {
         None => {

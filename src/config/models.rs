@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,7 +90,12 @@ impl Lines<'_> {
         match read_text(path, LARGEST) {
             Ok(text) => self.of_text(source(name, path), &text),
             Err(error) => {
-                field.wrong(format!("names `{}`, which cannot be read: {error}", shown(name)));
+                let predicate = format!("names `{}`, which cannot be read: {error}", shown(name));
+                if error.kind() == io::ErrorKind::NotFound {
+                    field.wrong_hint(&predicate, "make an empty file if there are no lines yet");
+                } else {
+                    field.wrong(predicate);
+                }
                 Vec::new()
             }
         }

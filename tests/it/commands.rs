@@ -41,6 +41,16 @@ fn check_tells_the_type_of_every_custom_model_and_how_it_is_known() {
 }
 
 #[test]
+fn a_name_cannot_steer_the_terminal() {
+    let line = r#"{name:'a\u001b[31mb', endpointUrl:'http://127.0.0.1:9/v1/completions'}"#;
+    let folder = folder(&format!("{{models: [{line}, {line}]}}"));
+    for arguments in [&["check"][..], &["route", "a\u{1b}[31mb"]] {
+        let output = run(&folder, arguments);
+        assert!(done(&output).contains("a\u{fffd}[31mb") && !output.stderr.contains(&0x1b), "{arguments:?}");
+    }
+}
+
+#[test]
 fn check_counts_what_it_does_not_tell() {
     let folder = folder("{modelsFile: 'models.txt'}");
     fs::write(folder.path().join("models.txt"), "x\n".repeat(1000)).unwrap();
@@ -65,6 +75,10 @@ fn route_tells_all_of_a_custom_model_and_what_is_missing() {
         assert!(told.lines().any(|told| told == line), "{line}\n{told}");
     }
     assert!(told.contains("missing    `org/chat/tokenizer.json` is not in the cache"), "{told}");
+    let mistyped = run(&folder, &["route", "Org/chatt"]);
+    assert!(done(&mistyped).contains("the host that the client asked for"));
+    assert!(text(&mistyped.stderr).contains("hint: there is a custom model `org/chat`"), "{}", text(&mistyped.stderr));
+    assert!(!text(&run(&folder, &["route", "gpt-4o"]).stderr).contains("hint: "));
     let bare = done(&run(&folder, &["route", "org/assumed"]));
     for word in ["`tokenPricing` would say", "`maxSequenceLength` would say", "plain form", "assumed", "bridge "] {
         assert!(bare.contains(word), "{word}\n{bare}");

@@ -113,6 +113,15 @@ fn a_bad_model_line_is_told() {
 }
 
 #[test]
+fn a_models_file_that_is_not_there_is_told_with_a_remedy() {
+    let folder = folder("{ modelsFile: \"models.txt\" }");
+    let told = assert_refused(&serve(&folder, &FREE), "`models.txt`, which cannot be read");
+    assert!(told.contains("hint: make an empty file"), "{told}");
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    assert_done(&run(&folder, &["check"]));
+}
+
+#[test]
 fn commands_answer_without_a_running_gate() {
     let folder = folder("{}");
     let checked = assert_done(&run(&folder, &["check"]));

@@ -147,7 +147,7 @@ fn each_other_key_is_read_and_each_bad_value_is_told_at_its_place() {
         ("headers: {'a b': 'x'}", "18: models[0].headers[\"a b\"] must have the name of a header as its key"),
         (
             "headers: {a: '1', A: '2'}",
-            concat!("22: models[0].headers[\"A\"] stands twice: upper and lower case are one in the name of a header"),
+            "22: models[0].headers[\"A\"] stands twice: upper and lower case are one in the name of a header",
         ),
         ("normalize: 0", "12: models[0].normalize must be true or false, not a number"),
         ("apiKey: 5", "9: models[0].apiKey must be a text, `{env: \"NAME\"}` or `{file: \"PATH\"}`, not a number"),
