@@ -12,6 +12,7 @@ use std::thread;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
+use self::reviser::Parts;
 use crate::admin;
 use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
@@ -107,7 +108,7 @@ impl Gate {
             config: Arc::clone(&view),
             policy: common.live.clone(),
             token: setup.admin_token.clone(),
-            reviser: reviser::of(lines, common.live.clone(), view, library.clone()),
+            reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;

@@ -12,14 +12,14 @@ use crate::admin::answer::{json as as_json, refusal, with_status};
 use crate::admin::state::listed;
 use crate::admin::surface::{Flaw, Rejected, Surface};
 
-/// Replaces the lines by the body, or says everything that is wrong with it.
+/// Replaces the lines by the body, or says what is wrong with it.
 pub(crate) async fn models(State(surface): State<Arc<Surface>>, body: Body) -> Response {
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the lines must arrive whole and have at most 1 MiB");
     };
     let text = match String::from_utf8(bytes.into()) {
         Ok(text) => text,
-        Err(error) => return wrong(&[flaw(error.as_bytes(), error.utf8_error().valid_up_to())]),
+        Err(error) => return wrong(&[flaw(error.as_bytes(), error.utf8_error().valid_up_to())], 0),
     };
     let reviser = surface.reviser.clone();
     let Ok(outcome) = tokio::task::spawn_blocking(move || reviser.revise(&text)).await else {
@@ -32,7 +32,7 @@ pub(crate) async fn models(State(surface): State<Arc<Surface>>, body: Body) -> R
             shown["file"] = json!(saved.file.display().to_string());
             as_json(&shown)
         }
-        Err(Rejected::Mistakes(flaws)) => wrong(&flaws),
+        Err(Rejected::Mistakes { first, more }) => wrong(&first, more),
         Err(Rejected::NoFile) => refusal(
             StatusCode::CONFLICT,
             "the configuration names no models file; set `modelsFile` to the path of a text file and restart the gate",
@@ -43,12 +43,14 @@ pub(crate) async fn models(State(surface): State<Arc<Surface>>, body: Body) -> R
     }
 }
 
-fn wrong(flaws: &[Flaw]) -> Response {
-    let message = match flaws {
-        [only] => format!("line {}: {}", only.line, only.message),
-        all => format!("{} mistakes; nothing was changed", all.len()),
+fn wrong(first: &[Flaw], more: usize) -> Response {
+    let message = match first {
+        [only] => format!("line {}: {}; nothing was changed", only.line, only.message),
+        all if more == 0 => format!("{} mistakes; nothing was changed", all.len()),
+        all => format!("{} mistakes, of which the first are told; nothing was changed", all.len() + more),
     };
-    with_status(StatusCode::BAD_REQUEST, &json!({ "error": { "message": message, "param": null, "mistakes": flaws } }))
+    let told = json!({ "error": { "message": message, "param": null, "mistakes": first, "more": more } });
+    with_status(StatusCode::BAD_REQUEST, &told)
 }
 
 /// The place of the first byte that is no UTF-8.

@@ -71,8 +71,13 @@ pub struct Saved {
 /// Why nothing has changed.
 #[derive(Debug)]
 pub enum Rejected {
-    /// Everything that is wrong with the text, in its order.
-    Mistakes(Vec<Flaw>),
+    /// What is wrong with the text.
+    Mistakes {
+        /// In the order of the text.
+        first: Vec<Flaw>,
+        /// How many more there are.
+        more: usize,
+    },
     /// There is no models file.
     NoFile,
     /// The file cannot be written.

@@ -94,9 +94,9 @@ pub struct DemoArgs {
 pub struct RouteArgs {
     /// The model that a call would name
     pub name: String,
-    /// The path that it would be sent to
-    #[arg(long, default_value = "/v1/chat/completions")]
-    pub path: String,
+    /// The path that it would be sent to: /v1/chat/completions, or /v1/embeddings for a custom model of that type
+    #[arg(long)]
+    pub path: Option<String>,
     /// Configuration file (JSON5)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

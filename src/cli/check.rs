@@ -1,15 +1,18 @@
 //! `tollgate check`: the configuration, without starting anything.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::arguments::CheckArgs;
+use crate::cli::listing::cell;
 use crate::cli::problem::Problem;
 use crate::cli::route::resolve;
 use crate::cli::sources::loaded;
 use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::policy::Policy;
+use crate::policy::custom::CustomModel;
 
 /// Says what the configuration means, or every mistake in it.
 ///
@@ -20,8 +23,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
     let routes = routes(&loaded.policy);
     let mut out = io::stdout().lock();
     if args.json {
-        let shown: Vec<_> =
-            routes.iter().map(|(name, path, url)| json!({ "model": name, "path": path, "url": url })).collect();
+        let shown: Vec<_> = routes.iter().map(shown).collect();
         let file = loaded.file.as_deref();
         let shown = json!({ "file": file, "config": loaded.view, "routes": shown, "warnings": loaded.warnings });
         writeln!(out, "{shown:#}")?;
@@ -37,16 +39,36 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
     for host in loaded.policy.interception.hosts() {
         writeln!(out, "opens   {host} and what lies below it")?;
     }
-    for (name, path, url) in routes {
-        let custom = loaded.policy.routing.customs.get(&*name);
-        let kind = custom.map(|custom| format!(" ({}, {})", custom.kind.name(), custom.kind_from.name()));
-        writeln!(out, "route   {name} {path} -> {url}{}", kind.unwrap_or_default())?;
+    for Resolved { model, path, url, custom } in routes {
+        let kind = custom.map(|custom| format!(" ({}, {})", custom.kind.name(), custom.kind_from.explained()));
+        // Lines can be posted by others, and a name may hold anything.
+        let model = cell(&model.into());
+        writeln!(out, "route   {model} {path} -> {url}{}", kind.unwrap_or_default())?;
     }
     Ok(())
 }
 
+/// A configured name and the place that it leads to.
+struct Resolved {
+    model: String,
+    path: &'static str,
+    /// Or why there is none.
+    url: String,
+    custom: Option<Arc<CustomModel>>,
+}
+
+fn shown(route: &Resolved) -> Value {
+    let Resolved { model, path, url, custom } = route;
+    let mut shown = json!({ "model": model, "path": path, "url": url });
+    if let Some(custom) = custom {
+        shown["type"] = custom.kind.name().into();
+        shown["typeFrom"] = custom.kind_from.name().into();
+    }
+    shown
+}
+
 /// Every configured name with the place that it leads to.
-fn routes(policy: &Policy) -> Vec<(String, &'static str, String)> {
+fn routes(policy: &Policy) -> Vec<Resolved> {
     let routing = &policy.routing;
     let mut names: Vec<(String, Dialect)> =
         routing.customs.values().map(|custom| (custom.name.to_string(), custom.kind.dialect())).collect();
@@ -59,13 +81,13 @@ fn routes(policy: &Policy) -> Vec<(String, &'static str, String)> {
     }
     names.sort_by(|(a, _), (b, _)| a.cmp(b));
     names.dedup_by(|(a, _), (b, _)| a == b);
-    let line = |(name, dialect): (String, Dialect)| {
+    let resolved = |(model, dialect): (String, Dialect)| {
         let path = Endpoint::Call(dialect).name();
-        let url = resolve(policy, &name, path).map_or_else(
-            |error| error.to_string(),
-            |targets| targets.first().map(|target| target.url()).unwrap_or_default(),
-        );
-        (name, path, url)
+        let (url, custom) = match resolve(policy, &model, path) {
+            Ok(targets) => targets.first().map(|target| (target.url(), target.custom.clone())).unwrap_or_default(),
+            Err(error) => (error.to_string(), None),
+        };
+        Resolved { model, path, url, custom }
     };
-    names.into_iter().map(line).collect()
+    names.into_iter().map(resolved).collect()
 }

@@ -1,7 +1,7 @@
 //! `tollgate count`: tokens of a text or of a request, by one model or several.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,18 +51,30 @@ pub struct CountArgs {
 pub fn run(args: &CountArgs) -> Result<(), Problem> {
     let counters = counters(args)?;
     let input = input(args.file.as_deref())?;
-    let given = Given::of(&input, args.text)?;
+    let source = args.file.as_deref().filter(|path| *path != Path::new("-"));
+    let source = source.map_or_else(|| "standard input".to_owned(), |path| format!("`{}`", path.display()));
+    let text = std::str::from_utf8(&input).with_context(|| format!("{source} is not a text in UTF-8"))?;
+    let given = Given::of(text, args.text)?;
     let counts: Vec<Count> = counters.iter().map(|counter| counter.count(&given)).collect();
     let mut out = io::stdout().lock();
     if args.json {
         let rows: Vec<Value> = counts.iter().map(Count::json).collect();
-        writeln!(out, "{:#}", json!({ "input": given.name(), "bytes": input.len(), "counts": rows }))?;
+        writeln!(
+            out,
+            "{:#}",
+            json!({ "input": given.name(), "note": given.note(), "bytes": input.len(), "counts": rows })
+        )?;
         return Ok(());
+    }
+    if let Some(note) = given.note() {
+        let _ = writeln!(io::stderr(), "warning: {source} {note}");
     }
     let rows: Vec<Vec<String>> = counts.iter().map(|count| count.row(input.len())).collect();
     writeln!(out, "{}", table(&["model", "tokenizer", "exact", "tokens", "bytes"], &rows, 3))?;
-    for note in counts.iter().filter_map(|count| count.note.as_deref()) {
-        let _ = writeln!(io::stderr(), "warning: {note}");
+    for Count { model, missing, .. } in &counts {
+        if let Some(missing) = missing {
+            let _ = writeln!(io::stderr(), "warning: `{model}`: {missing}");
+        }
     }
     Ok(())
 }
@@ -78,35 +90,60 @@ struct Count {
     model: String,
     tokenizer: &'static str,
     tally: Tally,
-    note: Option<String>,
+    missing: Option<Arc<str>>,
 }
 
 /// What is counted.
 enum Given<'a> {
-    Text(&'a str),
+    /// With what was found where a request may have been meant.
+    Text(&'a str, Option<String>),
     Request(Dialect, Value),
 }
 
 impl<'a> Given<'a> {
-    fn of(input: &'a [u8], as_text: bool) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(input).context("the text is not UTF-8")?;
-        if as_text || !text.trim_start().starts_with('{') {
-            return Ok(Self::Text(text));
+    fn of(input: &'a str, as_text: bool) -> Result<Self, Problem> {
+        let document = input.trim_start_matches('\u{feff}').trim_start();
+        if as_text || !document.starts_with('{') {
+            return Ok(Self::Text(input, None));
         }
-        let Ok(request) = serde_json::from_str::<Value>(text) else { return Ok(Self::Text(text)) };
-        let has = |name| request.get(name).is_some_and(|value: &Value| !value.is_null());
-        let dialect = match (has("messages"), has("prompt"), has("input")) {
-            (true, _, _) => Dialect::Chat,
-            (_, true, _) => Dialect::Completion,
-            (_, _, true) => Dialect::Embeddings,
-            _ => return Ok(Self::Text(text)),
+        let request = match serde_json::from_str::<Value>(document) {
+            Ok(request) => request,
+            Err(error) => {
+                return Ok(Self::Text(
+                    input,
+                    Some(format!("begins as JSON but is none ({error}): its text is counted")),
+                ));
+            }
         };
+        let has = |(name, _): &(&str, Dialect)| request.get(name).is_some_and(|value: &Value| !value.is_null());
+        let Some((name, dialect)) = REQUESTS.into_iter().find(has) else {
+            let note =
+                "is JSON but no request, having neither `messages` nor `prompt` nor `input`: its text is counted";
+            return Ok(Self::Text(input, Some(note.into())));
+        };
+        let fits = request[name].is_array() || (dialect != Dialect::Chat && request[name].is_string());
+        if !fits {
+            let form = if dialect == Dialect::Chat { "a list" } else { "a text or a list" };
+            let hint = "`--text` counts what is written, whatever it means".to_owned();
+            return Err(Problem::usage(anyhow!("the request cannot be counted: `{name}` must be {form}"), Some(hint)));
+        }
         Ok(Self::Request(dialect, request))
+    }
+
+    /// What should be said about the input.
+    fn note(&self) -> Option<&str> {
+        match self {
+            Self::Text(_, note) => note.as_deref(),
+            Self::Request(Dialect::Embeddings, request) if !is_for_embeddings(request) => {
+                Some("is counted as the texts of its `input`; a call of /v1/responses has a few tokens more")
+            }
+            Self::Request(..) => None,
+        }
     }
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Text(_) => "text",
+            Self::Text(..) => "text",
             Self::Request(Dialect::Chat, _) => "chat request",
             Self::Request(Dialect::Completion, _) => "completion request",
             Self::Request(..) => "embeddings request",
@@ -117,8 +154,8 @@ impl<'a> Given<'a> {
 impl Counter {
     fn count(&self, given: &Given<'_>) -> Count {
         let tally = match (given, &self.kit.tokenizer) {
-            (Given::Text(text), Some(tokenizer)) => tokenizer.count(text, Specials::Text),
-            (Given::Text(text), None) => crate::tokens::tally::estimate(text),
+            (Given::Text(text, _), Some(tokenizer)) => tokenizer.count(text, Specials::Text),
+            (Given::Text(text, _), None) => crate::tokens::tally::estimate(text),
             (Given::Request(dialect, request), _) => {
                 // The rules for messages differ from model to model.
                 let mut request = request.clone();
@@ -127,8 +164,7 @@ impl Counter {
             }
         };
         let tokenizer = self.kit.tokenizer.as_ref().map_or("none", |tokenizer| tokenizer.name());
-        let note = self.kit.missing.as_ref().map(|missing| format!("`{}`: {missing}", self.model));
-        Count { model: self.model.clone(), tokenizer, tally, note }
+        Count { model: self.model.clone(), tokenizer, tally, missing: self.kit.missing.clone() }
     }
 }
 
@@ -136,7 +172,7 @@ impl Count {
     fn json(&self) -> Value {
         json!({
             "model": self.model, "tokenizer": self.tokenizer, "tokens": self.tally.tokens, "exact": self.tally.exact,
-            "missing": self.note,
+            "missing": self.missing,
         })
     }
 
@@ -181,6 +217,11 @@ fn kit(routing: &Routing, name: &str) -> Result<Kit, Problem> {
     Ok(only(tokenizer))
 }
 
+/// Whether the model that a request names is one that makes embeddings.
+fn is_for_embeddings(request: &Value) -> bool {
+    request["model"].as_str().is_some_and(|model| model.contains("embedding"))
+}
+
 fn only(tokenizer: Tokenizer) -> Kit {
     Kit { tokenizer: Some(Arc::new(tokenizer)), ..Kit::default() }
 }
@@ -203,7 +244,12 @@ fn input(file: Option<&Path>) -> Result<Vec<u8>, Problem> {
     let named = |path: &Path| format!("cannot read `{}`", path.display());
     let mut input = Vec::new();
     let read = match file.filter(|path| *path != Path::new("-")) {
-        None => io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut input).context("cannot read standard input"),
+        None => {
+            if io::stdin().is_terminal() {
+                let _ = writeln!(io::stderr(), "reading standard input; Ctrl-D ends it");
+            }
+            io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut input).context("cannot read standard input")
+        }
         Some(path) => File::open(path)
             .and_then(|file| file.take(MOST_INPUT + 1).read_to_end(&mut input))
             .with_context(|| named(path)),
@@ -215,6 +261,10 @@ fn input(file: Option<&Path>) -> Result<Vec<u8>, Problem> {
     Ok(input)
 }
 
+/// What a request has its input in, and which request that is.
+const REQUESTS: [(&str, Dialect); 3] =
+    [("messages", Dialect::Chat), ("prompt", Dialect::Completion), ("input", Dialect::Embeddings)];
+
 /// Nothing that is sent to a model is longer.
 const MOST_INPUT: u64 = 1 << 30;
 
@@ -224,15 +274,35 @@ mod tests {
 
     #[test]
     fn requests_are_told_from_text() {
-        let name = |text: &str| Given::of(text.as_bytes(), false).unwrap().name();
+        let name = |text: &str| Given::of(text, false).unwrap().name();
         assert_eq!(name(r#" {"messages":[]}"#), "chat request");
         assert_eq!(name(r#"{"prompt":"a"}"#), "completion request");
         assert_eq!(name(r#"{"input":"a"}"#), "embeddings request");
         for text in [r#"{"messages":null}"#, r#"{"a":1}"#, "{broken", "hello", "", "[1]"] {
             assert_eq!(name(text), "text", "{text}");
         }
-        assert_eq!(Given::of(br#"{"prompt":"a"}"#, true).unwrap().name(), "text");
-        assert!(Given::of(b"\xff", false).is_err());
+        assert_eq!(name("\u{feff}{\"prompt\":[\"a\"]}"), "completion request");
+        assert_eq!(Given::of(r#"{"prompt":"a"}"#, true).unwrap().name(), "text");
+    }
+
+    #[test]
+    fn what_looks_like_a_request_and_is_none_is_told() {
+        let note = |text: &'static str| Given::of(text, false).unwrap().note().map(str::to_owned);
+        assert_eq!(note("hello"), None);
+        assert_eq!(note(r#"{"prompt":"a"}"#), None);
+        assert_eq!(note(r#"{"model":"text-embedding-3-small","input":"a"}"#), None);
+        assert!(note(r#"{"model":"gpt-4o","input":"a"}"#).unwrap().contains("/v1/responses"));
+        assert!(note("{broken").unwrap().starts_with("begins as JSON but is none (key must be a string at line 1"));
+        assert!(note(r#"{"a":1}"#).unwrap().starts_with("is JSON but no request"));
+        for (text, culprit) in [
+            (r#"{"messages":5}"#, "`messages` must be a list"),
+            (r#"{"messages":"hi"}"#, "`messages` must be a list"),
+            (r#"{"prompt":{}}"#, "`prompt` must be a text or a list"),
+        ] {
+            let problem = Given::of(text, false).map(|given| given.name()).unwrap_err();
+            assert!(problem.to_string().contains(culprit), "{problem}");
+            assert_eq!((problem.code, Given::of(text, true).unwrap().note()), (2, None));
+        }
     }
 
     #[test]
@@ -243,7 +313,7 @@ mod tests {
 
     #[test]
     fn each_model_counts_by_its_own_rules() {
-        let request = Given::of(br#"{"model":"x","messages":[{"role":"user","content":"hello"}]}"#, false).unwrap();
+        let request = Given::of(r#"{"model":"x","messages":[{"role":"user","content":"hello"}]}"#, false).unwrap();
         let count = |model: &str| {
             let kit = kit(&Routing::default(), model).unwrap();
             Counter { model: model.into(), kit }.count(&request).tally

@@ -74,11 +74,14 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Several mistakes are several errors, each with its own hint.
         if let Some(ConfigError::Mistakes(mistakes)) = self.error.downcast_ref() {
-            for mistake in mistakes {
+            for mistake in &mistakes.first {
                 writeln!(f, "error: {mistake}")?;
                 if let Some(hint) = &mistake.hint {
                     writeln!(f, "hint: {hint}")?;
                 }
+            }
+            if mistakes.more > 0 {
+                writeln!(f, "error: and {} more", mistakes.more)?;
             }
             return Ok(());
         }

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::{ConfigArgs, RouteArgs};
 use crate::cli::hub::acquired;
+use crate::cli::listing::{cell, dollars};
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
 use crate::dialect::bridge::Bridge;
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::net::host::HostPort;
 use crate::net::secret::masked_query;
 use crate::policy::Policy;
@@ -30,14 +31,15 @@ use crate::units::Usage;
 /// A configuration with mistakes, a path that is none, or a call that would be refused.
 pub fn run(args: &RouteArgs) -> Result<(), Problem> {
     let loaded = loaded(&ConfigArgs { config: args.config.clone(), ..ConfigArgs::default() })?;
-    let targets = resolve(&loaded.policy, &args.name, &args.path).map_err(|error| Problem::usage(error, None))?;
+    let path = args.path.clone().unwrap_or_else(|| usual_path(&loaded.policy, &args.name).to_owned());
+    let targets = resolve(&loaded.policy, &args.name, &path).map_err(|error| Problem::usage(error, None))?;
     let custom = targets.first().and_then(|target| target.custom.clone());
     let kit = custom.as_ref().map(|custom| acquired(&loaded.setup, custom)).transpose()?;
     let about = custom.zip(kit);
     let mut out = io::stdout().lock();
     if args.json {
         let shown: Vec<Value> = targets.iter().map(|target| shown(&loaded.policy, &args.name, target)).collect();
-        let mut whole = json!({ "model": args.name, "path": args.path, "targets": shown });
+        let mut whole = json!({ "model": args.name, "path": path, "targets": shown });
         if let Some((custom, kit)) = &about {
             whole["custom"] = shown_kit(custom, kit);
         }
@@ -52,27 +54,47 @@ pub fn run(args: &RouteArgs) -> Result<(), Problem> {
     }
     if let Some((custom, kit)) = &about {
         describe_kit(custom, kit, &mut out)?;
+    } else if let Some(name) = likely_meant(&loaded.policy, &args.name) {
+        let _ = writeln!(io::stderr(), "hint: there is a custom model `{}`; names must be exact", cell(&name.into()));
     }
     Ok(())
 }
 
+/// The custom model that a name which is none may have been meant for.
+fn likely_meant<'p>(policy: &'p Policy, model: &str) -> Option<&'p str> {
+    let likeness = |known: &str| strsim::jaro_winkler(&model.to_lowercase(), &known.to_lowercase());
+    let scored = policy.routing.customs.keys().map(|known| (likeness(known), &**known));
+    let (likeness, known) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (likeness > 0.9).then_some(known)
+}
+
+/// The path of the calls that programs make of such a model.
+fn usual_path(policy: &Policy, model: &str) -> &'static str {
+    let kind = policy.routing.customs.get(model).map(|custom| custom.kind);
+    let dialect = kind.filter(|kind| *kind == ModelType::TextEmbedding).map_or(Dialect::Chat, ModelType::dialect);
+    Endpoint::Call(dialect).name()
+}
+
 /// What is known about a custom model beside where its calls go.
 fn describe_kit(custom: &CustomModel, kit: &Kit, out: &mut dyn Write) -> io::Result<()> {
-    let unknown = || "unknown".to_owned();
     let from = |from: &Option<Arc<str>>| from.as_deref().unwrap_or("-").to_owned();
     let length = kit.length.map(|length| format!("{length} tokens ({})", from(&kit.length_from)));
     let template = match (&kit.template, custom.kind) {
         (Some(_), _) => from(&kit.template_from),
         (None, ModelType::Completion) => "none: messages are written in a plain form".into(),
-        (None, _) => "none".into(),
+        (None, _) => "none here: the server has its own".into(),
     };
     let tokenizer = kit.tokenizer.as_ref().map(|_| from(&kit.tokenizer_from));
-    writeln!(out, "tokenizer {}", tokenizer.unwrap_or_else(|| "not there: counts are estimates".into()))?;
-    writeln!(out, "template  {template}")?;
-    writeln!(out, "length    {}", length.unwrap_or_else(unknown))?;
+    writeln!(out, "model at   {}", cell(&masked_query(&custom.model_url).into()))?;
+    writeln!(out, "tokenizer  {}", tokenizer.unwrap_or_else(|| "not there: counts are estimates".into()))?;
+    if custom.kind != ModelType::TextEmbedding {
+        writeln!(out, "template   {template}")?;
+    }
+    let unknown = || "unknown: calls of any length are sent; `maxSequenceLength` would say".to_owned();
+    writeln!(out, "length     {}", length.unwrap_or_else(unknown))?;
     match &kit.missing {
         None => Ok(()),
-        Some(missing) => writeln!(out, "missing   {missing}"),
+        Some(missing) => writeln!(out, "missing    {missing}"),
     }
 }
 
@@ -109,22 +131,26 @@ pub fn resolve(policy: &Policy, model: &str, path: &str) -> anyhow::Result<Vec<T
 }
 
 fn describe(policy: &Policy, model: &str, target: &Target, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "url    {}", target.url())?;
-    writeln!(out, "why    {}", why(target))?;
-    writeln!(out, "key    {}", key(&target.credential))?;
+    writeln!(out, "url        {}", target.url())?;
+    writeln!(out, "why        {}", cell(&why(target).into()))?;
+    writeln!(out, "key        {}", key(&target.credential))?;
     if let Some(custom) = &target.custom {
-        writeln!(out, "type   {} ({})", custom.kind.name(), custom.kind_from.name())?;
+        writeln!(out, "type       {} ({})", custom.kind.name(), custom.kind_from.explained())?;
     }
     if let Some(translation) = translation(target) {
-        writeln!(out, "bridge {translation}")?;
+        writeln!(out, "bridge     {translation}")?;
     }
     if let Some(sent) = &target.model {
-        writeln!(out, "model  sent as `{sent}`")?;
+        writeln!(out, "model      sent as `{}`", cell(&sent.as_ref().into()))?;
     }
     match price(policy, model, target) {
-        None => writeln!(out, "price  unknown: calls are booked as unpriced"),
+        None => {
+            let remedy = target.custom.as_ref().map_or("", |_| "; `tokenPricing` would say");
+            writeln!(out, "price      unknown: calls are booked as unpriced{remedy}")
+        }
         Some((input, output, source)) => {
-            writeln!(out, "price  input {input}, output {output} USD per million tokens ({source})")
+            let (input, output) = (dollars(&input.into()), dollars(&output.into()));
+            writeln!(out, "price      input {input}, output {output} USD per million tokens ({source})")
         }
     }
 }

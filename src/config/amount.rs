@@ -61,10 +61,12 @@ pub(super) fn rate(field: &Field<'_>) -> Option<Rate> {
         // The shortest text that reads back as the same number is what the owner wrote.
         Shape::Fraction(number) if *number == 0.0 => Some(Rate(0)),
         Shape::Fraction(number) if !number.is_finite() => {
-            field.wrong("must be a finite number of US dollars for 1000 tokens");
+            field.wrong_kind("a number of US dollars for 1000 tokens");
             return None;
         }
         Shape::Fraction(number) => parse_rate(&number.to_string()),
+        // Programs that multiply with it take a text for its number.
+        Shape::Text(text) => parse_rate(text.trim()),
         _ => {
             field.wrong_kind("a number of US dollars for 1000 tokens");
             return None;

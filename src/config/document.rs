@@ -121,6 +121,8 @@ impl Shape {
             Self::Null => "null",
             Self::Flag(_) => "true or false",
             Self::Whole(_) => "a number",
+            Self::Fraction(number) if number.is_nan() => "NaN",
+            Self::Fraction(number) if number.is_infinite() => "Infinity",
             Self::Fraction(_) => "a number with a point or exponent",
             Self::Text(_) => "a text",
             Self::List(_) => "a list",

@@ -28,6 +28,9 @@ pub(super) fn chat_template(field: &Field<'_>) -> Option<ChatTemplate> {
         Shape::Text(text) => (text.clone(), None),
         Shape::Object(_) => {
             let name = field.fields(&["file"])?.required("file")?.filled_text()?.to_owned();
+            if !field.may_look() {
+                return None;
+            }
             match read_text(&field.resolve(&name), LARGEST_TEMPLATE) {
                 Ok(text) => (text, Some(name)),
                 Err(error) => {

@@ -47,6 +47,16 @@ impl<'a> Field<'a> {
         self.source.folder.join(path)
     }
 
+    /// Whether this text may make the gate read what the value names; a mistake where not, said before anything is read.
+    pub(super) fn may_look(&self) -> bool {
+        if !self.source.may_look {
+            let predicate = "names something that the gate would have to read, which lines that are sent must not do";
+            let remedy = "write this line into the models file yourself; as it stands there it may be sent again";
+            self.wrong_hint(predicate, remedy);
+        }
+        self.source.may_look
+    }
+
     /// Notes a mistake; `predicate` follows the path: "must be a text".
     pub(super) fn wrong(&self, predicate: impl AsRef<str>) {
         self.note(self.node.at, predicate.as_ref(), None);

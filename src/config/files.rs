@@ -25,6 +25,9 @@ impl Trust {
     pub(super) fn read(fields: &Fields<'_>) -> Option<Self> {
         let field = fields.given("ca")?;
         let path = field.filled_text()?;
+        if !field.may_look() {
+            return None;
+        }
         match certificates(&field, path) {
             Ok(certificates) => Some(Self { path: path.into(), roots: Arc::new(ExtraRoots { certificates }) }),
             Err(what) => {

@@ -105,19 +105,23 @@ fn price(field: &Field<'_>) -> Option<Price> {
 /// A number of tokens, also where it was written as `1e3` or as a text.
 fn length(field: &Field<'_>) -> Option<u64> {
     let number = match field.shape() {
+        Shape::Whole(number) => u64::try_from(*number).ok(),
         Shape::Fraction(number) if number.is_finite() && number.fract() == 0.0 => {
             format!("{number:.0}").parse::<u64>().ok()
         }
+        Shape::Fraction(number) if number.is_finite() => None,
         Shape::Text(text) => text.trim().parse::<u64>().ok(),
-        _ => return field.whole(1..=MOST_TOKENS),
-    };
-    match number.filter(|number| (1..=MOST_TOKENS).contains(number)) {
-        Some(number) => Some(number),
-        None => {
-            field.wrong(format!("must be a whole number from 1 to {MOST_TOKENS}"));
-            None
+        other => {
+            let predicate = format!("must be a whole number of tokens such as `4096`, not {}", other.name());
+            field.wrong_hint(&predicate, LENGTH_UNKNOWN);
+            return None;
         }
+    };
+    let number = number.filter(|number| (1..=MOST_TOKENS).contains(number));
+    if number.is_none() {
+        field.wrong_hint(&format!("must be a whole number of tokens from 1 to {MOST_TOKENS}"), LENGTH_UNKNOWN);
     }
+    number
 }
 
 /// `apiKey`: a secret, or the word for the key that the client sends.
@@ -171,20 +175,31 @@ fn told_by_path(url: &Field<'_>, path: &PathAndQuery) -> (ModelType, KindFrom) {
     if let Some(kind) = inferred_type(path.path()) {
         return (kind, KindFrom::Path);
     }
-    url.warn("does not tell the model's type by its path; `completion` is assumed, `type` would say");
-    (ModelType::Completion, KindFrom::Assumed)
+    // The document's program looks for it in the whole URL, so that an address behind a forwarder's query counts there.
+    let (kind, reason) = match path.query().and_then(within) {
+        Some(kind) => (kind, " because of its query"),
+        None => (ModelType::Completion, ""),
+    };
+    let kind_name = kind.name();
+    url.warn(&format!(
+        "does not tell the model's type by its path; `{kind_name}` is assumed{reason}, `type` would say"
+    ));
+    (kind, KindFrom::Assumed)
 }
 
 /// What an endpoint's path says: its last segments, with or without `/v1` or a deployment before them, else what the
 /// document's program looks for, which may stand anywhere.
 fn inferred_type(path: &str) -> Option<ModelType> {
     let end = path.trim_end_matches('/');
-    let kinds = [ModelType::ChatCompletion, ModelType::Completion, ModelType::TextEmbedding];
-    kinds
-        .into_iter()
-        .find(|kind| end.ends_with(kind.dialect().path()))
-        .or_else(|| kinds.into_iter().find(|kind| path.contains(&format!("/v1{}", kind.dialect().path()))))
+    KINDS.into_iter().find(|kind| end.ends_with(kind.dialect().path())).or_else(|| within(path))
 }
+
+/// The first type whose path below `/v1` is part of the text.
+fn within(text: &str) -> Option<ModelType> {
+    KINDS.into_iter().find(|kind| text.contains(&format!("/v1{}", kind.dialect().path())))
+}
+
+const KINDS: [ModelType; 3] = [ModelType::ChatCompletion, ModelType::Completion, ModelType::TextEmbedding];
 
 const KEYS: [&str; 14] = [
     "name",
@@ -213,3 +228,5 @@ const TYPES: [(&str, ModelType); 3] = [
 pub(super) const CLIENTS_KEY: &str = "<OPENAI>";
 
 const MOST_TOKENS: u64 = 1 << 40;
+
+const LENGTH_UNKNOWN: &str = "leave the key out where there is no such number";

@@ -28,7 +28,7 @@ impl Listen {
         let argument = |key: &str, text: Option<&String>| {
             let node = Node::argument(text?);
             let flag = format!("--{key}");
-            let source = Source { file: &flag, folder: Path::new("") };
+            let source = Source { file: &flag, folder: Path::new(""), may_look: true };
             loopback(&Field::root(review, source, &node).called(format!("listen.{key}")))
         };
         let (proxy, admin) = (written("proxy"), written("admin"));

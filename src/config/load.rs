@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::document::Node;
 use crate::config::field::{Field, Fields};
 use crate::config::home::Home;
-use crate::config::mistake::ConfigError;
+use crate::config::mistake::{ConfigError, Mistakes};
 use crate::config::review::{Review, Source};
 use crate::config::revise::ModelLines;
 use crate::config::settings::{KEYS, Settings, admin_token};
@@ -69,12 +69,12 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
         review.note(mistake);
         Node::empty()
     });
-    let source = Source { file: name, folder: &home.reads };
+    let source = Source { file: name, folder: &home.reads, may_look: true };
     let settings =
         Field::root(&review, source, &node).fields(&KEYS).map(|top| Settings::read(&top, &review, sources, &home));
     let warnings = review.finish().map_err(ConfigError::Mistakes)?;
     // Without mistakes the text is an object, so there are settings.
-    let Some(settings) = settings else { return Err(ConfigError::Mistakes(Vec::new())) };
+    let Some(settings) = settings else { return Err(ConfigError::Mistakes(Mistakes::default())) };
     let view = view::of(&settings);
     let file = home.file.map(|found| found.path);
     Ok(Loaded { policy: policy(&settings)?, setup: settings.setup, view, lines: settings.lines, file, warnings })
@@ -87,8 +87,8 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
 pub fn token(sources: &Sources<'_>) -> Result<Option<Secret>, ConfigError> {
     let Home { file: Some(found), reads, .. } = Home::find(sources)? else { return Ok(None) };
     let review = Review::new(sources.environment);
-    let node = Node::parse(&found.shown, &found.text, 1).map_err(|mistake| ConfigError::Mistakes(vec![mistake]))?;
-    let field = Field::root(&review, Source { file: &found.shown, folder: &reads }, &node);
+    let node = Node::parse(&found.shown, &found.text, 1).map_err(|mistake| ConfigError::Mistakes(mistake.into()))?;
+    let field = Field::root(&review, Source { file: &found.shown, folder: &reads, may_look: true }, &node);
     let token = admin_token(&Fields { field });
     review.finish().map_err(ConfigError::Mistakes)?;
     Ok(token)

@@ -32,6 +32,55 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// What is wrong with a text: the first mistakes in full, and how many more there are, so that a long bad text is told in
+/// few words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Mistakes {
+    /// In the order of the text, arguments last.
+    pub first: Vec<Mistake>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Mistakes {
+    /// Notes one more; where there are too many, the last in the order of the text is only counted.
+    pub(super) fn note(&mut self, mut mistake: Mistake) {
+        let at = self.first.partition_point(|noted| order(noted) <= order(&mistake));
+        if at >= MOST {
+            self.more += 1;
+            return;
+        }
+        mistake.message = cut(mistake.message);
+        mistake.hint = mistake.hint.map(cut);
+        self.first.insert(at, mistake);
+        if self.first.len() > MOST {
+            self.first.truncate(MOST);
+            self.more += 1;
+        }
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self { first: vec![mistake], more: 0 }
+    }
+}
+
+/// Where a mistake comes among others: of arguments the shorter names come first, so that `#2` is before `#10`.
+fn order(mistake: &Mistake) -> (usize, &str, usize, usize) {
+    let argument = if mistake.file.starts_with("--") { mistake.file.len() } else { 0 };
+    (argument, &mistake.file, mistake.line, mistake.column)
+}
+
+/// A message that quotes what was written may be as long as that.
+pub(super) fn cut(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(LONGEST) {
+        message.truncate(end);
+        message.push_str("...");
+    }
+    message
+}
+
 /// Why no configuration could be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -46,16 +95,23 @@ pub enum ConfigError {
     /// A price table that cannot be read.
     #[error(transparent)]
     Prices(#[from] PriceError),
-    /// Everything that is wrong, in the order of the text.
+    /// What is wrong, in the order of the text.
     #[error("{}", lines(.0))]
-    Mistakes(Vec<Mistake>),
+    Mistakes(Mistakes),
 }
 
 /// One mistake a line, each with its hint.
-fn lines(mistakes: &[Mistake]) -> String {
+fn lines(mistakes: &Mistakes) -> String {
     let line = |mistake: &Mistake| match &mistake.hint {
         Some(hint) => format!("{mistake} (hint: {hint})"),
         None => mistake.to_string(),
     };
-    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
+    let more = (mistakes.more > 0).then(|| format!("and {} more", mistakes.more));
+    mistakes.first.iter().map(line).chain(more).collect::<Vec<_>>().join("\n")
 }
+
+/// Mistakes, or warnings, that are told in full.
+pub(super) const MOST: usize = 20;
+
+/// Characters of a message.
+const LONGEST: usize = 500;

@@ -1,7 +1,8 @@
 //! All custom models: the lines of the file, of `modelsFile` and of `--model`.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,14 +36,14 @@ impl Origins {
         sources: &Sources<'_>,
         own: &[SocketAddr],
     ) -> Self {
-        let lines = Lines { review, own };
+        let lines = Lines { review, own, known: None };
         let listed = top.find("models").map(|field| field.items()).unwrap_or_default();
         let field = top.given("modelsFile");
         let named = field.as_ref().and_then(|field| Some((field, field.filled_text()?)));
         let file = named.map(|(field, name)| (name.to_owned(), field.resolve(name)));
         let argument = |(index, line): (usize, &String)| {
             let file = format!("--model #{}", index + 1);
-            lines.line(Source { file: &file, folder: &sources.working_directory }, line, 1)
+            lines.line(Source { file: &file, folder: &sources.working_directory, may_look: true }, line, 1)
         };
         Self {
             listed: listed.iter().filter_map(|line| Listed::read(line, own)).collect(),
@@ -80,6 +81,8 @@ pub(super) struct Lines<'a> {
     pub(super) review: &'a Review<'a>,
     /// Where the gate itself listens.
     pub(super) own: &'a [SocketAddr],
+    /// Lines, without white space around them, that alone may make the gate read what they name; `None`: any may.
+    pub(super) known: Option<&'a HashSet<&'a str>>,
 }
 
 impl Lines<'_> {
@@ -87,7 +90,12 @@ impl Lines<'_> {
         match read_text(path, LARGEST) {
             Ok(text) => self.of_text(source(name, path), &text),
             Err(error) => {
-                field.wrong(format!("names `{}`, which cannot be read: {error}", shown(name)));
+                let predicate = format!("names `{}`, which cannot be read: {error}", shown(name));
+                if error.kind() == io::ErrorKind::NotFound {
+                    field.wrong_hint(&predicate, "make an empty file if there are no lines yet");
+                } else {
+                    field.wrong(predicate);
+                }
                 Vec::new()
             }
         }
@@ -96,24 +104,27 @@ impl Lines<'_> {
     /// The lines of a text; blank lines and lines of comments count for nothing.
     pub(super) fn of_text(&self, source: Source<'_>, text: &str) -> Vec<Listed> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines: Vec<&str> = text.lines().collect();
-        let tries = Cell::new(MOST_TRIES);
+        let budget = Cell::new(MOST_READ_AGAIN);
         let mut listed = Vec::new();
-        let mut at = 0;
-        while let Some(line) = lines.get(at) {
-            let behind = if Node::is_blank(line) { 0 } else { object_behind(&lines[at..], &tries) };
-            if behind > 0 {
-                self.review.note(spread(source, at + 1, behind + 1, line));
-            } else if !Node::is_blank(line) {
-                listed.extend(self.line(source, line, at + 1));
+        let mut lines = (1..).zip(text.lines());
+        while let Some((number, line)) = lines.next() {
+            if Node::is_blank(line) {
+                continue;
             }
-            at += behind + 1;
+            match object_behind(line, lines.clone().map(|(_, line)| line), &budget) {
+                0 => listed.extend(self.line(source, line, number)),
+                behind => {
+                    self.review.note(spread(source, number, behind + 1, line));
+                    lines.nth(behind - 1);
+                }
+            }
         }
         listed
     }
 
     /// One line; `number` is the line's in its file.
     fn line(&self, source: Source<'_>, line: &str, number: usize) -> Option<Listed> {
+        let source = Source { may_look: self.known.is_none_or(|known| known.contains(line.trim())), ..source };
         match Node::parse(source.file, line, number) {
             Ok(node) => Listed::read(&Field::root(self.review, source, &node), self.own),
             Err(mut mistake) => {
@@ -129,24 +140,27 @@ impl Lines<'_> {
 
 /// What a models file is called in messages, and where paths in it begin.
 pub(super) fn source<'a>(name: &'a str, path: &'a Path) -> Source<'a> {
-    Source { file: name, folder: path.parent().unwrap_or(Path::new("")) }
+    Source { file: name, folder: path.parent().unwrap_or(Path::new("")), may_look: true }
 }
 
-/// How many lines behind the first belong to an object that begins there and is whole only with them.
-fn object_behind(lines: &[&str], tries: &Cell<usize>) -> usize {
+/// How many lines `behind` the first belong to an object that begins there and is whole only with them.
+fn object_behind<'t>(first: &str, behind: impl Iterator<Item = &'t str>, budget: &Cell<usize>) -> usize {
     let is_open = |text: &str| {
         let parsed = Node::parse("", text, 1);
         parsed.is_err_and(|mistake| mistake.message.starts_with("the text ends"))
     };
-    let Some((first, behind)) = lines.split_first().filter(|(first, _)| is_open(first)) else { return 0 };
-    let mut text = (*first).to_owned();
-    for (count, line) in (1..).zip(behind.iter().take(MOST_BEHIND)) {
+    if !is_open(first) {
+        return 0;
+    }
+    let mut text = first.to_owned();
+    for (count, line) in (1..).zip(behind.take(MOST_BEHIND)) {
         text.push('\n');
         text.push_str(line);
-        if !line.contains(['}', '/']) || tries.get() == 0 {
+        if !line.contains(['}', '/']) {
             continue;
         }
-        tries.set(tries.get() - 1);
+        let Some(left) = budget.get().checked_sub(text.len()) else { break };
+        budget.set(left);
         let whole = text.trim_end().strip_suffix(',').unwrap_or(&text);
         if Node::parse("", whole, 1).is_ok() {
             return count;
@@ -167,10 +181,10 @@ fn spread(source: Source<'_>, number: usize, count: usize, line: &str) -> Mistak
 }
 
 /// Bytes of `modelsFile`.
-const LARGEST: u64 = 16 << 20;
+pub(super) const LARGEST: u64 = 16 << 20;
 
 /// Lines that an object is looked for in.
 const MOST_BEHIND: usize = 64;
 
-/// How often a text is put together to see whether it is an object; what is left then is told line by line.
-const MOST_TRIES: usize = 1000;
+/// Bytes that are read again to see whether lines together are an object; what is left then is told line by line.
+const MOST_READ_AGAIN: usize = 4 << 20;

@@ -1,47 +1,51 @@
 //! One reading of the configuration, and what it finds.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
-use crate::config::mistake::Mistake;
+use crate::config::mistake::{MOST, Mistake, Mistakes, cut};
 
 /// One reading of the whole configuration: what may be looked up, and what was found wrong.
 pub(super) struct Review<'a> {
     /// The environment, by name.
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
-    mistakes: RefCell<Vec<Mistake>>,
+    mistakes: RefCell<Mistakes>,
     warnings: RefCell<Vec<String>>,
+    more_warnings: Cell<usize>,
 }
 
 impl<'a> Review<'a> {
     /// Starts with nothing found.
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { environment, mistakes: RefCell::default(), warnings: RefCell::default() }
+        Self { environment, mistakes: RefCell::default(), warnings: RefCell::default(), more_warnings: Cell::new(0) }
     }
 
     /// Notes a mistake that has no field.
     pub(super) fn note(&self, mistake: Mistake) {
-        self.mistakes.borrow_mut().push(mistake);
+        self.mistakes.borrow_mut().note(mistake);
     }
 
     /// Notes something that works, but perhaps not as meant.
     pub(super) fn warn(&self, warning: String) {
-        self.warnings.borrow_mut().push(warning);
+        let mut warnings = self.warnings.borrow_mut();
+        if warnings.len() < MOST {
+            warnings.push(cut(warning));
+        } else {
+            self.more_warnings.set(self.more_warnings.get() + 1);
+        }
     }
 
-    /// All warnings, or all mistakes in the order of the text, arguments last.
-    pub(super) fn finish(self) -> Result<Vec<String>, Vec<Mistake>> {
-        let mut mistakes = self.mistakes.into_inner();
-        if mistakes.is_empty() {
-            return Ok(self.warnings.into_inner());
+    /// The warnings, the last of which may say how many more there are, or the mistakes in the order of the text.
+    pub(super) fn finish(self) -> Result<Vec<String>, Mistakes> {
+        let mistakes = self.mistakes.into_inner();
+        if !mistakes.first.is_empty() {
+            return Err(mistakes);
         }
-        // Of arguments the shorter names come first, so that `#2` is before `#10`.
-        let order = |mistake: &Mistake| {
-            let argument = if mistake.file.starts_with("--") { mistake.file.len() } else { 0 };
-            (argument, mistake.file.clone(), mistake.line, mistake.column)
-        };
-        mistakes.sort_by_cached_key(order);
-        Err(mistakes)
+        let mut warnings = self.warnings.into_inner();
+        if self.more_warnings.get() > 0 {
+            warnings.push(format!("and {} more", self.more_warnings.get()));
+        }
+        Ok(warnings)
     }
 }
 
@@ -52,4 +56,7 @@ pub(super) struct Source<'a> {
     pub(super) file: &'a str,
     /// Where relative paths in it begin.
     pub(super) folder: &'a Path,
+    /// Whether it may make the gate read files and variables of the environment: its author is the owner, and not just
+    /// anyone who may send lines.
+    pub(super) may_look: bool,
 }

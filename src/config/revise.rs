@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::config::mistake::Mistake;
-use crate::config::models::{Lines, Origins, source};
+use crate::config::files::read_text;
+use crate::config::mistake::Mistakes;
+use crate::config::models::{LARGEST, Lines, Origins, source};
 use crate::config::review::Review;
 use crate::config::view;
 use crate::policy::custom::CustomModel;
@@ -39,9 +40,9 @@ pub struct Revised {
 /// Why nothing was replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
-    /// Everything that is wrong, in the order of the text.
+    /// What is wrong, in the order of the text.
     #[error("the lines have mistakes")]
-    Mistakes(Vec<Mistake>),
+    Mistakes(Mistakes),
     /// The configuration names no models file.
     #[error("the configuration names no models file")]
     NoFile,
@@ -70,7 +71,10 @@ impl ModelLines {
         let Some((name, path)) = &self.origins.file else { return Err(Rejected::NoFile) };
         let environment = |name: &str| env::var(name).ok();
         let review = Review::new(&environment);
-        let filed = Lines { review: &review, own: &self.own }.of_text(source(name, path), text);
+        // Who may send lines may not read the machine's files and variables with them: only lines of the file look things up.
+        let before = read_text(path, LARGEST).unwrap_or_default();
+        let known = before.strip_prefix('\u{feff}').unwrap_or(&before).lines().map(str::trim).collect();
+        let filed = Lines { review: &review, own: &self.own, known: Some(&known) }.of_text(source(name, path), text);
         let models = Origins { filed, ..self.origins.clone() }.merged(&review);
         let warnings = review.finish().map_err(Rejected::Mistakes)?;
         let file = save(path, text).map_err(|source| Rejected::Unsaved { file: path.clone(), source })?;

@@ -43,6 +43,7 @@ fn looked_up(field: &Field<'_>) -> Option<String> {
         return None;
     };
     match &*member.key {
+        "env" | "file" if !field.may_look() => None,
         "env" => from_environment(field, name),
         "file" => from_file(field, name),
         other => {

@@ -163,6 +163,15 @@ impl KindFrom {
             Self::Path => "path",
         }
     }
+
+    /// For people.
+    pub fn explained(self) -> &'static str {
+        match self {
+            Self::Assumed => "assumed: neither `type` nor the path says it",
+            Self::Line => "said by the line",
+            Self::Path => "told by the path",
+        }
+    }
 }
 
 /// The `type` of a custom model.

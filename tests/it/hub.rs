@@ -164,6 +164,30 @@ async fn what_a_hub_should_not_say_harms_nothing_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_posted_is_fetched_before_its_first_call() {
+    let (origin, cache) = (Upstream::start(Options::default()), TempDir::new().unwrap());
+    let hub = Hub::serve(&tiny(), Quirks::default()).await;
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("standin.pem"), origin.ca_pem()).unwrap();
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    let text = r#"{ listen: { proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }, workers: 1, modelsFile: "models.txt",
+                    admin: { token: "t0ken" }, upstream: { ca: "standin.pem" } }"#;
+    let hub_settings = Surroundings { hub: Some(settings(&hub, &cache)), ..Surroundings::default() };
+    let gate = TestGate::amid(folder, text, hub_settings);
+    let request = http::Request::post("/config/models")
+        .header("host", gate.admin().to_string())
+        .header("authorization", "Bearer t0ken")
+        .body(http_body_util::Full::from("{name:'org/name', endpointUrl:'http://127.0.0.1:9/v1/completions'}"))
+        .unwrap();
+    assert_eq!(Client::plain(gate.admin()).await.send(request).await.status, StatusCode::OK);
+    let begun = std::time::Instant::now();
+    while !hub.asked().iter().any(|asked| asked.line.contains("/tokenizer.json")) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody asked for it");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_folder_is_used_directly_and_what_is_wrong_in_it_is_told() {
     let cache = TempDir::new().unwrap();
     let settings = at("http://127.0.0.1:9", &cache);

@@ -118,3 +118,99 @@ async fn chat(client: &mut Client, model: &str) -> Answered {
 fn serving() -> Upstream {
     Upstream::start(Options { name: "custom", tls: false, alpn: Alpn::Http1, cors: false, ..Options::default() })
 }
+
+#[tokio::test]
+async fn a_long_bad_text_is_answered_in_few_words() {
+    let (origin, folder) = (Upstream::start(Options::default()), TempDir::new().unwrap());
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    let (gate, _) = gate(&origin, folder);
+    let refused = post(&gate, &"x\n".repeat(100_000), "t0ken").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let error = refused.json()["error"].clone();
+    assert_eq!(error["mistakes"].as_array().unwrap().len(), 20);
+    assert_eq!((&error["more"], &error["mistakes"][19]["line"]), (&json!(99_980), &json!(20)));
+    assert!(error["message"].as_str().unwrap().starts_with("100000 mistakes"), "{}", error["message"]);
+    let long = format!("{{name:'{}', endpointUrl:'http://h.test/v1/completions'}}\n", "n".repeat(50_000));
+    let accepted = post(&gate, &long.repeat(20), "t0ken").await;
+    assert_eq!(accepted.status, StatusCode::OK);
+    assert!(accepted.json()["warnings"].to_string().len() < 20_000, "names are cut in warnings");
+}
+
+#[tokio::test]
+async fn what_lines_may_not_read_is_told_with_its_remedy() {
+    let (origin, folder) = (Upstream::start(Options::default()), TempDir::new().unwrap());
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    let (gate, folder) = gate(&origin, folder);
+    let line = "{name:'m', endpointUrl:'http://127.0.0.1:9/v1/completions', apiKey:{file:'standin.pem'}}\n";
+    let refused = post(&gate, line, "t0ken").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let error = &refused.json()["error"];
+    assert!(error["message"].as_str().unwrap().starts_with("line 1: apiKey names something that the gate"), "{error}");
+    assert!(error["mistakes"][0]["hint"].as_str().unwrap().contains("into the models file yourself"), "{error}");
+    fs::write(folder.join("key"), "sk-own").unwrap();
+    let own = line.replace("standin.pem", "key");
+    fs::write(folder.join("models.txt"), &own).unwrap();
+    let accepted = post(&gate, &own, "t0ken").await;
+    assert_eq!(accepted.status, StatusCode::OK, "{}", accepted.text());
+    assert!(!accepted.text().contains("sk-own"));
+}
+
+#[tokio::test]
+async fn of_two_posts_at_once_each_is_answered_and_one_holds_whole() {
+    let (origin, folder) = (Upstream::start(Options::default()), TempDir::new().unwrap());
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    let (gate, folder) = gate(&origin, folder);
+    let text = |name: &str| {
+        let line = |number| format!("{{name:'{name}-{number}', endpointUrl:'http://127.0.0.1:9/v1/completions'}}\n");
+        (0..200).map(line).collect::<String>()
+    };
+    for _ in 0..5 {
+        let (one, other) = (text("one"), text("other"));
+        let (first, second) = tokio::join!(post(&gate, &one, "t0ken"), post(&gate, &other, "t0ken"));
+        assert_eq!((first.status, second.status), (StatusCode::OK, StatusCode::OK));
+        let file = fs::read_to_string(folder.join("models.txt")).unwrap();
+        assert!(file == one || file == other);
+        let name = if file == one { "one-" } else { "other-" };
+        for path in ["/models", "/config"] {
+            let shown = read(&gate, path).await;
+            let models = shown["models"].as_array().unwrap();
+            let held = models.iter().filter(|model| model["name"].as_str().unwrap().starts_with(name)).count();
+            assert_eq!((held, models.len()), (200, 200), "{path} is not of the file");
+        }
+    }
+    let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".new")), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_changes_nothing() {
+    let (origin, other) = (Upstream::start(Options::default()), serving());
+    let folder = TempDir::new().unwrap();
+    let line = format!("{{name:'kept', endpointUrl:'{}/serve/chat/completions'}}\n", other.url());
+    fs::write(folder.path().join("models.txt"), line).unwrap();
+    let (gate, folder) = gate(&origin, folder);
+    let models = folder.join("models.txt");
+    fs::remove_file(&models).unwrap();
+    // A folder in its place cannot be replaced by a file, whoever runs this.
+    fs::create_dir_all(models.join("full")).unwrap();
+    let refused = post(&gate, "{name:'new', endpointUrl:'http://127.0.0.1:9/v1/completions'}\n", "t0ken").await;
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let told = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(told.starts_with("the models file cannot be written: ") && told.contains("irectory"), "{told}");
+    let shown = read(&gate, "/models").await;
+    assert_eq!((shown["models"].as_array().unwrap().len(), &shown["models"][0]["name"]), (1, &json!("kept")));
+    let mut client = Client::intercepted(gate.proxy(), "api.openai.com", &gate.root_pem(), "h2").await;
+    assert_eq!(chat(&mut client, "kept").await.status, StatusCode::OK);
+    assert_eq!(other.seen().len(), 1);
+    let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".new")), "{names:?}");
+}
+
+async fn read(gate: &TestGate, path: &str) -> Value {
+    let request = Request::get(path)
+        .header("host", gate.admin().to_string())
+        .header("authorization", "Bearer t0ken")
+        .body(Full::default())
+        .unwrap();
+    Client::plain(gate.admin()).await.send(request).await.json()
+}

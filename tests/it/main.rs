@@ -12,6 +12,8 @@ mod bad_servers;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod cors;
 #[cfg(test)]
 mod credentials;

@@ -113,6 +113,15 @@ fn a_bad_model_line_is_told() {
 }
 
 #[test]
+fn a_models_file_that_is_not_there_is_told_with_a_remedy() {
+    let folder = folder("{ modelsFile: \"models.txt\" }");
+    let told = assert_refused(&serve(&folder, &FREE), "`models.txt`, which cannot be read");
+    assert!(told.contains("hint: make an empty file"), "{told}");
+    fs::write(folder.path().join("models.txt"), "").unwrap();
+    assert_done(&run(&folder, &["check"]));
+}
+
+#[test]
 fn commands_answer_without_a_running_gate() {
     let folder = folder("{}");
     let checked = assert_done(&run(&folder, &["check"]));
@@ -202,6 +211,34 @@ async fn the_program_says_where_it_listens_and_answers_there() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
+#[tokio::test]
+async fn a_models_file_that_finds_no_room_stays_what_it_was() {
+    let folder = folder(
+        r#"{ listen: { proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }, admin: { token: "t0ken" }, modelsFile: "m.txt" }"#,
+    );
+    let line = "{name:'kept', endpointUrl:'http://127.0.0.1:9/v1/completions'}\n";
+    fs::write(folder.path().join("m.txt"), line).unwrap();
+    // Half a mebibyte or a whole one, as the shell counts it, is enough for all but the text that is posted. The signal
+    // is ignored, so that writing fails as on a full disk.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 900; exec \"$0\" serve", env!("CARGO_BIN_EXE_tollgate")]);
+    limited.current_dir(folder.path()).env_clear().env("HOME", folder.path()).env("PATH", "/usr/bin:/bin");
+    let gate = Running::of(folder, limited.into()).await;
+    let text = format!("{line}// {}\n", "x".repeat(1_000_000));
+    let request = http::Request::post("/config/models")
+        .header("host", gate.admin.to_string())
+        .header("authorization", "Bearer t0ken")
+        .body(Full::from(text))
+        .unwrap();
+    let refused = guard(Client::plain(gate.admin).await.send(request)).await;
+    assert_eq!(refused.status, 500, "{}", refused.text());
+    assert!(refused.text().contains("the models file cannot be written: File too large"), "{}", refused.text());
+    let names: Vec<_> = fs::read_dir(gate.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".new")), "{names:?}");
+    let left = fs::read_to_string(gate.folder.path().join("m.txt")).unwrap();
+    assert!(left == line, "it holds {} bytes", left.len());
+}
+
 /// `tollgate serve` as a process of its own.
 struct Running {
     child: Child,
@@ -219,7 +256,12 @@ impl Running {
                   upstream: {{ ca: "standin.pem", resolve: {{ "api.openai.com:443": "{at}" }} }} }}"#
         ));
         fs::write(folder.path().join("standin.pem"), upstream.ca_pem()).unwrap();
-        let mut command = tokio::process::Command::from(command(&folder, &["serve"]));
+        let serve = command(&folder, &["serve"]);
+        Self::of(folder, serve.into()).await
+    }
+
+    /// The gate that `command` starts.
+    async fn of(folder: TempDir, mut command: tokio::process::Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
         let proxy = told(&mut out, "proxy    http://").await;

@@ -52,12 +52,12 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     (
         "{models: [{name: 'a', endpointUrl: 'http://a.b/completions', maxSequenceLength: -1}]}",
         "1:81",
-        "models[0].maxSequenceLength must be from 1 to 1099511627776",
+        "models[0].maxSequenceLength must be a whole number of tokens from 1 to 1099511627776",
     ),
     (
         "{models: [{name: 'a', endpointUrl: 'http://a.b/completions', maxSequenceLength: 0.5}]}",
         "1:81",
-        "models[0].maxSequenceLength must be a whole number, not a number with a point or exponent",
+        "models[0].maxSequenceLength must be a whole number of tokens from 1 to 1099511627776",
     ),
     (
         "{models: [{name: 'a', endpointUrl: 'http://a.b/completions', tokenPricing: {prompt: -1, completion: 0}}]}",
@@ -67,7 +67,7 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     (
         "{models: [{name: 'a', endpointUrl: 'http://a.b/completions', tokenPricing: {prompt: NaN, completion: 0}}]}",
         "1:85",
-        "models[0].tokenPricing.prompt must be a finite number of US dollars for 1000 tokens",
+        "models[0].tokenPricing.prompt must be a number of US dollars for 1000 tokens, not NaN",
     ),
     (
         "{models: [{name: 'a', endpointUrl: 'http://a.b/completions', tokenPricing: {prompt: 1e-13, completion: 0}}]}",
