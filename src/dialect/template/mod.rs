@@ -1,16 +1,25 @@
 //! Chat templates: messages become a prompt as Hugging Face's own renderer would write it.
 
+pub mod adapt;
+pub mod arguments;
 pub mod builtins;
 pub mod choose;
 pub mod engine;
 pub mod fault;
-pub mod generation;
+pub mod filters;
+pub mod generators;
+pub mod lazy;
+pub mod lexer;
 pub mod methods;
 pub mod moment;
 pub mod number;
+pub mod percent;
+pub mod phrase;
 pub mod plain;
 pub mod reasoning;
+pub mod repr;
 pub mod stops;
+pub mod text;
 pub mod tojson;
 
 #[cfg(test)]
