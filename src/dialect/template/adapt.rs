@@ -6,6 +6,8 @@
 use super::fault::Fault;
 use super::lexer::{self, Kind, Tag, Token};
 
+/// The function in place of the operator `+`, where texts may be marked as safe.
+pub const ADD: &str = "_add";
 /// The function that a loop's values go through.
 pub const EACH: &str = "_each";
 /// The function that a value goes through before it is kept in a variable.
@@ -22,12 +24,17 @@ pub const PERCENT: &str = "_percent";
 pub fn adapt(source: &str) -> Result<String, Fault> {
     let source = one_line_end(source);
     let (mut edits, mut branches) = (Vec::new(), 0);
-    for tag in lexer::tags(&source) {
+    let tags = lexer::tags(&source);
+    let marks = tags.iter().any(|tag| marks_safe(&source, &tag.tokens));
+    for tag in tags {
         branches += usize::from(tag.tokens.first().is_some_and(|token| tag.is_block && token.of(&source) == "elif"));
         if tag.depth > MAX_NESTING || branches > MAX_BRANCHES || longest_chain(&source, &tag.tokens) > MAX_CHAIN {
             return Err(Fault::Unbounded("it is nested too deeply"));
         }
         edit(&source, &tag, &mut edits);
+        if marks {
+            sums(&source, &tag, &mut edits);
+        }
     }
     Ok(apply(&source, edits))
 }
@@ -76,8 +83,8 @@ impl Edit {
 }
 
 fn apply(source: &str, mut edits: Vec<Edit>) -> String {
-    // Stable: of several at one place, the first stays first.
-    edits.sort_by_key(|edit| edit.start);
+    // Stable: of several at one place, the first stays first; what replaces comes behind what is put before it.
+    edits.sort_by_key(|edit| (edit.start, edit.end));
     let mut written = String::with_capacity(source.len() + edits.len() * 16);
     let mut copied = 0;
     for edit in edits {
@@ -197,6 +204,48 @@ fn operand_end(source: &str, tokens: &[Token], start: usize) -> Option<usize> {
     }
 }
 
+/// Whether a filter marks a text as safe.
+fn marks_safe(source: &str, tokens: &[Token]) -> bool {
+    let marks = |word| matches!(word, "safe" | "escape" | "e" | "forceescape");
+    tokens.windows(2).any(|pair| pair[0].of(source) == "|" && marks(pair[1].of(source)))
+}
+
+/// `a + b` becomes `_add(a, b)`: what is added to a text that is marked as safe is escaped.
+fn sums(source: &str, tag: &Tag, edits: &mut Vec<Edit>) {
+    let tokens = &tag.tokens;
+    let word = |at: usize| tokens[at].of(source);
+    // A block begins with a word that belongs to no value.
+    let outermost = usize::from(tag.is_block);
+    for at in (outermost + 1..tokens.len()).filter(|at| word(*at) == "+") {
+        let depth = tokens[at].depth;
+        let bounds = |other: usize| tokens[other].depth < depth || tokens[other].depth == depth && is_bound(word(other));
+        let signs = |other: usize| tokens[other].depth == depth && matches!(word(other), "+" | "-");
+        let unary = |other: usize| other == outermost || bounds(other - 1) || is_operator(word(other - 1));
+        if unary(at) {
+            continue;
+        }
+        let start = (outermost..at).rev().find(|other| bounds(*other)).map_or(outermost, |bound| bound + 1);
+        let end = (at + 1..tokens.len()).find(|other| bounds(*other) || signs(*other) && !unary(*other));
+        let end = end.unwrap_or(tokens.len()) - 1;
+        // Of several, the last one is the outermost: all begin at one place.
+        edits.push(Edit::insert(tokens[start].start, format!("{ADD}(")));
+        edits.push(Edit::replace(&tokens[at], ","));
+        edits.push(Edit::insert(tokens[end].end, ")"));
+    }
+}
+
+/// Words that stand outside of a sum.
+fn is_bound(word: &str) -> bool {
+    let keywords = ["and", "else", "elif", "if", "in", "is", "not", "or", "recursive"];
+    let signs = [",", ":", "=", "==", "!=", "<", ">", "<=", ">="];
+    keywords.contains(&word) || signs.contains(&word)
+}
+
+/// Words after which a sign is one of the number behind it.
+fn is_operator(word: &str) -> bool {
+    is_bound(word) || ["+", "-", "*", "/", "//", "%", "**", "~"].contains(&word)
+}
+
 /// `\U0001F388` in a text becomes the letter.
 fn long_escapes(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
     for token in tokens.iter().filter(|token| token.kind == Kind::Text) {
@@ -252,6 +301,9 @@ mod tests {
             ("{% set x = y[0].z %}{% set n.s = n.s ~ [1] | f %}", "{% set x = y[0].z %}{% set n.s = _place((n.s ~ [1] | f)) %}"),
             ("{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}", "{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}"),
             ("{% set x %}y{% endset %}", "{% set x %}y{% endset %}"),
+            ("{{ 'a'|safe + b[1 + 2] + c if d + 1 }}", "{{ _add(_add('a'|safe , b[_add(1 , 2)]) , c) if _add(d , 1) }}"),
+            ("{% set x = -a + b - c + (d + e)|e ~ f %}", "{% set x = _add(_add(-a , b) - c , (_add(d , e))|e ~ f) %}"),
+            ("{{ 'a' + b }}", "{{ 'a' + b }}"),
             ("a\r\nb\r{{ 'c\r\n' }}", "a\nb\n{{ 'c\n' }}"),
             ("{{ '\\U0001F388\\\\U0001F388' }}", "{{ '🎈\\\\U0001F388' }}"),
         ] {

@@ -13,10 +13,10 @@
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::adapt::{EACH, KEEP, PERCENT, PLACE};
+use super::adapt::{ADD, EACH, KEEP, PERCENT, PLACE};
 use super::fault::Fault;
 use super::lazy::{Cycler, Generator, Joiner, View};
-use super::{filters, generators, percent, phrase, tojson};
+use super::{arguments, filters, generators, percent, phrase, tojson};
 
 /// Puts the original's answers in place.
 pub fn install(environment: &mut Environment<'_>) {
@@ -27,6 +27,7 @@ pub fn install(environment: &mut Environment<'_>) {
     environment.add_function("dict", dict);
     environment.add_function("joiner", joiner);
     environment.add_function("namespace", namespace);
+    environment.add_function(ADD, add);
     environment.add_function(EACH, each);
     environment.add_function(KEEP, keep);
     environment.add_function(PLACE, place);
@@ -104,6 +105,20 @@ fn pair(item: &Value) -> Result<(Value, Value), Error> {
 
 fn namespace(state: &State<'_, '_>, given: Option<ValueOrKwargs>, names: Kwargs) -> Result<Value, Error> {
     minijinja::functions::namespace(Some(ValueOrKwargs::from(dict(state, given, names)?)))
+}
+
+/// `one + other`: what is added to a text that is marked as safe is escaped.
+fn add(state: &State<'_, '_>, one: Value, other: Value) -> Result<Value, Error> {
+    if one.is_undefined() || other.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    let (Some(text), Some(more), true) = (one.as_str(), other.as_str(), one.is_safe() || other.is_safe()) else {
+        let none = arguments::named([], []);
+        return minijinja::filters::sum(state, Value::from(vec![other]), None, Some(one), none);
+    };
+    state.consume_fuel((text.len() + more.len()) as u64 / 8)?;
+    let part = |value: &Value, text: &str| if value.is_safe() { text.to_owned() } else { phrase::escaped(text) };
+    Ok(Value::from_safe_string(part(&one, text) + &part(&other, more)))
 }
 
 /// What a loop goes through: anything that has values, and nothing that is undefined.

@@ -9,7 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, State};
 use super::arguments::{by_name, named};
 use super::lazy::Generator;
 
-/// Puts them in place.
+/// Puts them in place. Those that map and select take `None` for nothing, as the original does.
 pub fn install(environment: &mut Environment<'_>) {
     environment.add_filter("batch", batch);
     environment.add_filter("map", map);
@@ -25,15 +25,15 @@ type Name<'a> = Option<Cow<'a, str>>;
 type Args = Rest<ValueOrKwargs>;
 
 fn map(state: &mut State<'_, '_>, value: Value, args: Args) -> Result<Value, Error> {
-    filters::map(state, some(value)?, args).map(Generator::of)
+    filters::map(state, value, args).map(Generator::of)
 }
 
 fn select(state: &mut State<'_, '_>, value: Value, test: Name<'_>, args: Args) -> Result<Value, Error> {
-    filters::select(state, some(value)?, test, args).map(Generator::of)
+    filters::select(state, value, test, args).map(Generator::of)
 }
 
 fn reject(state: &mut State<'_, '_>, value: Value, test: Name<'_>, args: Args) -> Result<Value, Error> {
-    filters::reject(state, some(value)?, test, args).map(Generator::of)
+    filters::reject(state, value, test, args).map(Generator::of)
 }
 
 fn selectattr(
@@ -43,7 +43,7 @@ fn selectattr(
     test: Name<'_>,
     args: Args,
 ) -> Result<Value, Error> {
-    filters::selectattr(state, some(value)?, name, test, args).map(Generator::of)
+    filters::selectattr(state, value, name, test, args).map(Generator::of)
 }
 
 fn rejectattr(
@@ -53,7 +53,7 @@ fn rejectattr(
     test: Name<'_>,
     args: Args,
 ) -> Result<Value, Error> {
-    filters::rejectattr(state, some(value)?, name, test, args).map(Generator::of)
+    filters::rejectattr(state, value, name, test, args).map(Generator::of)
 }
 
 fn unique(state: &State<'_, '_>, value: Value, args: Args) -> Result<Value, Error> {

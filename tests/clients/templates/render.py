@@ -1,6 +1,7 @@
 """Renders every template with every conversation by Hugging Face's own renderer: one JSON object a line.
 
-render.py CONFIGS OWN: CONFIGS holds tokenizer_config.json files of published models, OWN holds templates of ours.
+render.py CONFIGS FOLDER...: CONFIGS holds tokenizer_config.json files of published models, the other folders hold
+templates by themselves, published ones and ours.
 """
 
 import datetime
@@ -49,7 +50,7 @@ CONVERSATIONS = {
 }
 
 
-def templates(configs, own):
+def templates(configs, *folders):
     for path in sorted(pathlib.Path(configs).glob("*.json")):
         config = json.loads(path.read_text())
         template = config.get("chat_template")
@@ -59,9 +60,9 @@ def templates(configs, own):
             yield path.stem, {False: named["default"], True: named.get("tool_use", named["default"])}, config
         elif template:
             yield path.stem, {False: template, True: template}, config
-    for path in sorted(pathlib.Path(own).glob("*.jinja")):
+    for path in (path for folder in folders for path in sorted(pathlib.Path(folder).glob("*.jinja"))):
         text = path.read_text()
-        yield f"own/{path.stem}", {False: text, True: text}, {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+        yield f"{path.parent.name}/{path.stem}", {False: text, True: text}, {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
 
 
 def rendered(template, messages, tools, specials):
@@ -74,7 +75,7 @@ def rendered(template, messages, tools, specials):
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-for name, sources, config in templates(*sys.argv[1:3]):
+for name, sources, config in templates(*sys.argv[1:]):
     tokens = {key: value for key, value in config.items() if key.endswith("_token") and isinstance(value, (str, dict))}
     texts = {key: value if isinstance(value, str) else value["content"] for key, value in tokens.items()}
     for about, messages in CONVERSATIONS.items():
