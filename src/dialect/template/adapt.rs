@@ -8,6 +8,8 @@ use super::lexer::{self, Kind, Tag, Token};
 
 /// The function in place of the operator `+`, where texts may be marked as safe.
 pub const ADD: &str = "_add";
+/// The filter in place of the operator `~`.
+pub const CONCAT: &str = "_concat";
 /// The function that a loop's values go through.
 pub const EACH: &str = "_each";
 /// The function that a value goes through before it is kept in a variable.
@@ -32,8 +34,10 @@ pub fn adapt(source: &str) -> Result<String, Fault> {
             return Err(Fault::Unbounded("it is nested too deeply"));
         }
         edit(&source, &tag, &mut edits);
+        let spans = Spans { source: &source, tokens: &tag.tokens, first: usize::from(tag.is_block) };
+        concats(&spans, &mut edits);
         if marks {
-            sums(&source, &tag, &mut edits);
+            sums(&spans, &mut edits);
         }
     }
     Ok(apply(&source, edits))
@@ -69,22 +73,28 @@ fn one_line_end(source: &str) -> String {
 struct Edit {
     start: usize,
     end: usize,
+    /// Where several stand at one place: what closes an inner one comes before what closes an outer one, what opens an
+    /// outer one before what opens an inner one.
+    order: i32,
     text: String,
 }
 
 impl Edit {
-    fn insert(at: usize, text: impl Into<String>) -> Self {
-        Self { start: at, end: at, text: text.into() }
+    fn open(token: &Token, depth: i32, text: impl Into<String>) -> Self {
+        Self { start: token.start, end: token.start, order: depth, text: text.into() }
+    }
+
+    fn close(token: &Token, depth: i32, text: impl Into<String>) -> Self {
+        Self { start: token.end, end: token.end, order: -depth, text: text.into() }
     }
 
     fn replace(token: &Token, text: impl Into<String>) -> Self {
-        Self { start: token.start, end: token.end, text: text.into() }
+        Self { start: token.start, end: token.end, order: 0, text: text.into() }
     }
 }
 
 fn apply(source: &str, mut edits: Vec<Edit>) -> String {
-    // Stable: of several at one place, the first stays first; what replaces comes behind what is put before it.
-    edits.sort_by_key(|edit| (edit.start, edit.end));
+    edits.sort_by_key(|edit| (edit.start, edit.end, edit.order));
     let mut written = String::with_capacity(source.len() + edits.len() * 16);
     let mut copied = 0;
     for edit in edits {
@@ -120,8 +130,8 @@ fn wrap_loop(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
     let ends = |token: &Token| is_flat(token, "if") || is_flat(token, "recursive");
     let end = values.iter().position(ends).unwrap_or(values.len());
     if let (Some(first), Some(last)) = (values.first(), values[..end].last()) {
-        edits.push(Edit::insert(first.start, format!("{EACH}((")));
-        edits.push(Edit::insert(last.end, "))"));
+        edits.push(Edit::open(first, OUTERMOST, format!("{EACH}((")));
+        edits.push(Edit::close(last, OUTERMOST, "))"));
     }
 }
 
@@ -135,8 +145,8 @@ fn wrap_value(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
     }
     if let (Some(first), Some(last)) = (value.first(), value.last()) {
         let way = if into_namespace { PLACE } else { KEEP };
-        edits.push(Edit::insert(first.start, format!("{way}((")));
-        edits.push(Edit::insert(last.end, "))"));
+        edits.push(Edit::open(first, OUTERMOST, format!("{way}((")));
+        edits.push(Edit::close(last, OUTERMOST, "))"));
     }
 }
 
@@ -171,7 +181,7 @@ fn percent(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
         }
         let Some(end) = operand_end(source, tokens, at + 2) else { continue };
         edits.push(Edit::replace(&pair[1], format!("|{PERCENT}(")));
-        edits.push(Edit::insert(tokens[end].end, ")"));
+        edits.push(Edit::close(&tokens[end], INNERMOST, ")"));
     }
 }
 
@@ -211,26 +221,78 @@ fn marks_safe(source: &str, tokens: &[Token]) -> bool {
 }
 
 /// `a + b` becomes `_add(a, b)`: what is added to a text that is marked as safe is escaped.
-fn sums(source: &str, tag: &Tag, edits: &mut Vec<Edit>) {
-    let tokens = &tag.tokens;
-    let word = |at: usize| tokens[at].of(source);
-    // A block begins with a word that belongs to no value.
-    let outermost = usize::from(tag.is_block);
-    for at in (outermost + 1..tokens.len()).filter(|at| word(*at) == "+") {
-        let depth = tokens[at].depth;
-        let bounds = |other: usize| tokens[other].depth < depth || tokens[other].depth == depth && is_bound(word(other));
-        let signs = |other: usize| tokens[other].depth == depth && matches!(word(other), "+" | "-");
-        let unary = |other: usize| other == outermost || bounds(other - 1) || is_operator(word(other - 1));
-        if unary(at) {
-            continue;
+fn sums(tag: &Spans<'_>, edits: &mut Vec<Edit>) {
+    for at in tag.all("+").filter(|at| !tag.is_unary(*at)) {
+        edits.push(Edit::open(&tag.tokens[tag.start_of(at, |_| false)], SUM, format!("{ADD}(")));
+        edits.push(Edit::replace(&tag.tokens[at], ","));
+        edits.push(Edit::close(&tag.tokens[tag.end_of(at)], SUM, ")"));
+    }
+}
+
+/// `a ~ b ~ c` becomes `[a, b, c]|_concat`: lists and numbers in it are written as Python writes them.
+fn concats(tag: &Spans<'_>, edits: &mut Vec<Edit>) {
+    for at in tag.all("~") {
+        let depth = tag.tokens[at].depth;
+        let start = tag.start_of(at, |other| tag.is_sign(other, depth));
+        let is_first = !(start..at).any(|other| tag.word(other) == "~" && tag.tokens[other].depth == depth);
+        if is_first {
+            edits.push(Edit::open(&tag.tokens[start], CONCATENATION, "["));
         }
-        let start = (outermost..at).rev().find(|other| bounds(*other)).map_or(outermost, |bound| bound + 1);
-        let end = (at + 1..tokens.len()).find(|other| bounds(*other) || signs(*other) && !unary(*other));
-        let end = end.unwrap_or(tokens.len()) - 1;
-        // Of several, the last one is the outermost: all begin at one place.
-        edits.push(Edit::insert(tokens[start].start, format!("{ADD}(")));
-        edits.push(Edit::replace(&tokens[at], ","));
-        edits.push(Edit::insert(tokens[end].end, ")"));
+        let end = tag.end_of(at);
+        if tag.tokens.get(end + 1).is_none_or(|next| next.of(tag.source) != "~" || next.depth != depth) {
+            edits.push(Edit::close(&tag.tokens[end], CONCATENATION, format!("]|{CONCAT}")));
+        }
+        edits.push(Edit::replace(&tag.tokens[at], ","));
+    }
+}
+
+/// Where the operands of a tag's operators begin and end.
+struct Spans<'a> {
+    source: &'a str,
+    tokens: &'a [Token],
+    /// The first word that can belong to a value: a block begins with one that does not.
+    first: usize,
+}
+
+impl Spans<'_> {
+    fn word(&self, at: usize) -> &str {
+        self.tokens[at].of(self.source)
+    }
+
+    /// Where that operator stands between two words.
+    fn all<'a>(&'a self, operator: &'a str) -> impl Iterator<Item = usize> + 'a {
+        (self.first + 1..self.tokens.len().saturating_sub(1)).filter(move |at| self.word(*at) == operator)
+    }
+
+    fn is_bound(&self, at: usize, depth: usize) -> bool {
+        self.tokens[at].depth < depth || self.tokens[at].depth == depth && is_bound(self.word(at))
+    }
+
+    fn is_unary(&self, at: usize) -> bool {
+        at == self.first || self.is_bound(at - 1, self.tokens[at].depth) || is_operator(self.word(at - 1))
+    }
+
+    /// Whether it is an operator `+` or `-`.
+    fn is_sign(&self, at: usize, depth: usize) -> bool {
+        self.tokens[at].depth == depth && matches!(self.word(at), "+" | "-") && !self.is_unary(at)
+    }
+
+    /// The first word of all that stands before an operator, down to a bound or one of those.
+    fn start_of(&self, operator: usize, stops: impl Fn(usize) -> bool) -> usize {
+        let depth = self.tokens[operator].depth;
+        let bound = (self.first..operator).rfind(|at| self.is_bound(*at, depth) || stops(*at));
+        bound.map_or(self.first, |bound| bound + 1)
+    }
+
+    /// The last word of the operand behind an operator.
+    fn end_of(&self, operator: usize) -> usize {
+        let depth = self.tokens[operator].depth;
+        let concat = self.word(operator) == "~";
+        let ends = |at: &usize| {
+            let again = concat && self.tokens[*at].depth == depth && self.word(*at) == "~";
+            self.is_bound(*at, depth) || self.is_sign(*at, depth) || again
+        };
+        (operator + 1..self.tokens.len()).find(ends).unwrap_or(self.tokens.len()).saturating_sub(1).max(operator + 1)
     }
 }
 
@@ -257,7 +319,7 @@ fn long_escapes(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
             let letter = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
             if let Some(letter) = letter.filter(|letter| !letter.is_ascii()) {
                 let start = token.start + at;
-                edits.push(Edit { start, end: start + 10, text: letter.to_string() });
+                edits.push(Edit { start, end: start + 10, order: 0, text: letter.to_string() });
             }
             at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8);
         }
@@ -266,6 +328,11 @@ fn long_escapes(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
 
 /// Functions and filters whose result holds their arguments.
 const NESTING: [&str; 6] = ["batch", "cycler", "dict", "groupby", "namespace", "slice"];
+/// How deep in a value the parts are that are put in other words, from its outside to its inside.
+const OUTERMOST: i32 = 1;
+const SUM: i32 = 2;
+const CONCATENATION: i32 = 3;
+const INNERMOST: i32 = 4;
 /// How many `elif` a source may have, each of which is one level deeper than the one before.
 const MAX_BRANCHES: usize = 200;
 /// How many words a value of a tag may be made of.
@@ -290,7 +357,7 @@ mod tests {
     #[test]
     fn each_construct_is_written_with_words_of_the_engine() {
         for (source, adapted) in [
-            ("{{ 'a' % b.c|d(1) ~ e }}", "{{ 'a' |_percent( b.c|d(1)) ~ e }}"),
+            ("{{ 'a' % b.c|d(1) ~ e }}", "{{ ['a' |_percent( b.c|d(1)) , e]|_concat }}"),
             ("{{ x + '%s' % -(b)['k'] + 1 }}", "{{ x + '%s' |_percent( -(b)['k']) + 1 }}"),
             ("{{ 7 % 3 }}{{ a % 'b' }}{{ 2 * 'a' % 2 }}", "{{ 7 % 3 }}{{ a % 'b' }}{{ 2 * 'a' % 2 }}"),
             ("{{ '%s' % ('%d' % 1) }}", "{{ '%s' |_percent( ('%d' |_percent( 1))) }}"),
@@ -298,11 +365,12 @@ mod tests {
             ("{% for x in 1, 2 %}", "{% for x in _each((1, 2)) %}"),
             ("{% set x = [y] %}", "{% set x = _keep(([y])) %}"),
             ("{% set n.x = y -%}", "{% set n.x = _place((y)) -%}"),
-            ("{% set x = y[0].z %}{% set n.s = n.s ~ [1] | f %}", "{% set x = y[0].z %}{% set n.s = _place((n.s ~ [1] | f)) %}"),
-            ("{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}", "{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}"),
+            ("{% set x = y[0].z %}{% set n.s = n.s ~ [1] | f %}", "{% set x = y[0].z %}{% set n.s = _place(([n.s , [1] | f]|_concat)) %}"),
+            ("{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}", "{% set n.s = [n.s , x['a']]|_concat %}{% set n.b = true %}"),
+            ("{{ a ~ -b + c ~ d(e ~ f) if g ~ h }}", "{{ [a , -b]|_concat + [c , d([e , f]|_concat)]|_concat if [g , h]|_concat }}"),
             ("{% set x %}y{% endset %}", "{% set x %}y{% endset %}"),
             ("{{ 'a'|safe + b[1 + 2] + c if d + 1 }}", "{{ _add(_add('a'|safe , b[_add(1 , 2)]) , c) if _add(d , 1) }}"),
-            ("{% set x = -a + b - c + (d + e)|e ~ f %}", "{% set x = _add(_add(-a , b) - c , (_add(d , e))|e ~ f) %}"),
+            ("{% set x = -a + b - c + (d + e)|e ~ f %}", "{% set x = _add(_add(-a , b) - c , [(_add(d , e))|e , f]|_concat) %}"),
             ("{{ 'a' + b }}", "{{ 'a' + b }}"),
             ("a\r\nb\r{{ 'c\r\n' }}", "a\nb\n{{ 'c\n' }}"),
             ("{{ '\\U0001F388\\\\U0001F388' }}", "{{ '🎈\\\\U0001F388' }}"),

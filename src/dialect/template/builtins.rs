@@ -7,16 +7,16 @@
 //! (`encode`, `translate`, `maketrans`); the conversions `!r` and `!s`, `%` and fields within fields of `str.format`.
 //!
 //! Operators belong to the engine. Where the original refuses values of different kinds, as `none < 1` or `1 in 'ab'`,
-//! it compares them and goes on; `~` writes floats beyond 1e16 in full. A name of a map wins over its method in
+//! it compares them and goes on. A name of a map wins over its method in
 //! `map.items`. A default of a macro's parameter does not see the parameters before it, the values of a `with` do.
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::adapt::{ADD, EACH, KEEP, PERCENT, PLACE};
+use super::adapt::{ADD, CONCAT, EACH, KEEP, PERCENT, PLACE};
 use super::fault::Fault;
 use super::lazy::{Cycler, Generator, Joiner, View};
-use super::{arguments, filters, generators, percent, phrase, tojson};
+use super::{arguments, filters, generators, percent, phrase, repr, tojson};
 
 /// Puts the original's answers in place.
 pub fn install(environment: &mut Environment<'_>) {
@@ -31,6 +31,7 @@ pub fn install(environment: &mut Environment<'_>) {
     environment.add_function(EACH, each);
     environment.add_function(KEEP, keep);
     environment.add_function(PLACE, place);
+    environment.add_filter(CONCAT, concat);
     environment.add_filter(PERCENT, percent::percent);
     environment.add_filter("tojson", tojson::tojson);
     filters::install(environment);
@@ -119,6 +120,22 @@ fn add(state: &State<'_, '_>, one: Value, other: Value) -> Result<Value, Error> 
     state.consume_fuel((text.len() + more.len()) as u64 / 8)?;
     let part = |value: &Value, text: &str| if value.is_safe() { text.to_owned() } else { phrase::escaped(text) };
     Ok(Value::from_safe_string(part(&one, text) + &part(&other, more)))
+}
+
+/// All of these as one text.
+fn concat(state: &State<'_, '_>, parts: &Value) -> Result<String, Error> {
+    let mut whole = String::new();
+    for part in parts.try_iter()? {
+        match part.as_str() {
+            Some(text) => {
+                // What would be more than can be paid for is not put together.
+                state.consume_fuel(text.len() as u64 / 128)?;
+                whole.push_str(text);
+            }
+            None => whole.push_str(&repr::text(state, &part)?),
+        }
+    }
+    Ok(whole)
 }
 
 /// What a loop goes through: anything that has values, and nothing that is undefined.
