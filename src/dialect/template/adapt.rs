@@ -6,7 +6,7 @@
 use super::fault::Fault;
 use super::lexer::{self, Kind, Tag, Token};
 
-/// The function in place of the operator `+`, where texts may be marked as safe.
+/// The filter in place of the operator `+`, where texts may be marked as safe.
 pub const ADD: &str = "_add";
 /// The filter in place of the operator `~`.
 pub const CONCAT: &str = "_concat";
@@ -35,9 +35,9 @@ pub fn adapt(source: &str) -> Result<String, Fault> {
         }
         edit(&source, &tag, &mut edits);
         let spans = Spans { source: &source, tokens: &tag.tokens, first: usize::from(tag.is_block) };
-        concats(&spans, &mut edits);
+        chains(&spans, &CONCATENATIONS, &mut edits);
         if marks {
-            sums(&spans, &mut edits);
+            chains(&spans, &SUMS, &mut edits);
         }
     }
     Ok(apply(&source, edits))
@@ -220,30 +220,28 @@ fn marks_safe(source: &str, tokens: &[Token]) -> bool {
     tokens.windows(2).any(|pair| pair[0].of(source) == "|" && marks(pair[1].of(source)))
 }
 
-/// `a + b` becomes `_add(a, b)`: what is added to a text that is marked as safe is escaped.
-fn sums(tag: &Spans<'_>, edits: &mut Vec<Edit>) {
-    for at in tag.all("+").filter(|at| !tag.is_unary(*at)) {
-        edits.push(Edit::open(&tag.tokens[tag.start_of(at, |_| false)], SUM, format!("{ADD}(")));
+/// `a ~ b ~ c` becomes `[a, b, c]|_concat`, and so do sums; one with a difference in it is of numbers, and stays.
+fn chains(tag: &Spans<'_>, chain: &Chain, edits: &mut Vec<Edit>) {
+    for at in tag.all(chain.operator).filter(|at| !tag.is_unary(*at)) {
+        let (start, end) = tag.around(at, chain.operator);
+        let same = |other: &usize| tag.tokens[*other].depth == tag.tokens[at].depth;
+        let is_operator = |word, other: &usize| same(other) && tag.word(*other) == word && !tag.is_unary(*other);
+        if chain.operator == "+" && (start..=end).any(|other| is_operator("-", &other)) {
+            continue;
+        }
+        if !(start..at).any(|other| is_operator(chain.operator, &other)) {
+            edits.push(Edit::open(&tag.tokens[start], chain.order, "["));
+            edits.push(Edit::close(&tag.tokens[end], chain.order, format!("]|{}", chain.filter)));
+        }
         edits.push(Edit::replace(&tag.tokens[at], ","));
-        edits.push(Edit::close(&tag.tokens[tag.end_of(at)], SUM, ")"));
     }
 }
 
-/// `a ~ b ~ c` becomes `[a, b, c]|_concat`: lists and numbers in it are written as Python writes them.
-fn concats(tag: &Spans<'_>, edits: &mut Vec<Edit>) {
-    for at in tag.all("~") {
-        let depth = tag.tokens[at].depth;
-        let start = tag.start_of(at, |other| tag.is_sign(other, depth));
-        let is_first = !(start..at).any(|other| tag.word(other) == "~" && tag.tokens[other].depth == depth);
-        if is_first {
-            edits.push(Edit::open(&tag.tokens[start], CONCATENATION, "["));
-        }
-        let end = tag.end_of(at);
-        if tag.tokens.get(end + 1).is_none_or(|next| next.of(tag.source) != "~" || next.depth != depth) {
-            edits.push(Edit::close(&tag.tokens[end], CONCATENATION, format!("]|{CONCAT}")));
-        }
-        edits.push(Edit::replace(&tag.tokens[at], ","));
-    }
+/// An operator that is written as a filter of a list.
+struct Chain {
+    operator: &'static str,
+    filter: &'static str,
+    order: i32,
 }
 
 /// Where the operands of a tag's operators begin and end.
@@ -272,27 +270,15 @@ impl Spans<'_> {
         at == self.first || self.is_bound(at - 1, self.tokens[at].depth) || is_operator(self.word(at - 1))
     }
 
-    /// Whether it is an operator `+` or `-`.
-    fn is_sign(&self, at: usize, depth: usize) -> bool {
-        self.tokens[at].depth == depth && matches!(self.word(at), "+" | "-") && !self.is_unary(at)
-    }
-
-    /// The first word of all that stands before an operator, down to a bound or one of those.
-    fn start_of(&self, operator: usize, stops: impl Fn(usize) -> bool) -> usize {
-        let depth = self.tokens[operator].depth;
-        let bound = (self.first..operator).rfind(|at| self.is_bound(*at, depth) || stops(*at));
-        bound.map_or(self.first, |bound| bound + 1)
-    }
-
-    /// The last word of the operand behind an operator.
-    fn end_of(&self, operator: usize) -> usize {
-        let depth = self.tokens[operator].depth;
-        let concat = self.word(operator) == "~";
+    /// The first and the last word of the chain that an operator stands in.
+    fn around(&self, at: usize, operator: &str) -> (usize, usize) {
+        let depth = self.tokens[at].depth;
+        let is_sign = |at: usize| matches!(self.word(at), "+" | "-") && !self.is_unary(at);
         let ends = |at: &usize| {
-            let again = concat && self.tokens[*at].depth == depth && self.word(*at) == "~";
-            self.is_bound(*at, depth) || self.is_sign(*at, depth) || again
+            self.is_bound(*at, depth) || operator == "~" && self.tokens[*at].depth == depth && is_sign(*at)
         };
-        (operator + 1..self.tokens.len()).find(ends).unwrap_or(self.tokens.len()).saturating_sub(1).max(operator + 1)
+        let start = (self.first..at).rfind(ends).map_or(self.first, |bound| bound + 1);
+        (start, (at + 1..self.tokens.len()).find(ends).unwrap_or(self.tokens.len()) - 1)
     }
 }
 
@@ -330,8 +316,8 @@ fn long_escapes(source: &str, tokens: &[Token], edits: &mut Vec<Edit>) {
 const NESTING: [&str; 6] = ["batch", "cycler", "dict", "groupby", "namespace", "slice"];
 /// How deep in a value the parts are that are put in other words, from its outside to its inside.
 const OUTERMOST: i32 = 1;
-const SUM: i32 = 2;
-const CONCATENATION: i32 = 3;
+const SUMS: Chain = Chain { operator: "+", filter: ADD, order: 2 };
+const CONCATENATIONS: Chain = Chain { operator: "~", filter: CONCAT, order: 3 };
 const INNERMOST: i32 = 4;
 /// How many `elif` a source may have, each of which is one level deeper than the one before.
 const MAX_BRANCHES: usize = 200;
@@ -369,8 +355,9 @@ mod tests {
             ("{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}", "{% set n.s = [n.s , x['a']]|_concat %}{% set n.b = true %}"),
             ("{{ a ~ -b + c ~ d(e ~ f) if g ~ h }}", "{{ [a , -b]|_concat + [c , d([e , f]|_concat)]|_concat if [g , h]|_concat }}"),
             ("{% set x %}y{% endset %}", "{% set x %}y{% endset %}"),
-            ("{{ 'a'|safe + b[1 + 2] + c if d + 1 }}", "{{ _add(_add('a'|safe , b[_add(1 , 2)]) , c) if _add(d , 1) }}"),
-            ("{% set x = -a + b - c + (d + e)|e ~ f %}", "{% set x = _add(_add(-a , b) - c , [(_add(d , e))|e , f]|_concat) %}"),
+            ("{{ 'a'|safe + b[1 + 2] + c if d + 1 }}", "{{ ['a'|safe , b[[1 , 2]|_add] , c]|_add if [d , 1]|_add }}"),
+            ("{% set x = -a + b + -c + (d + e)|e ~ f %}", "{% set x = [-a , b , -c , [([d , e]|_add)|e , f]|_concat]|_add %}"),
+            ("{{ a|e }}{{ a + b - c }}", "{{ a|e }}{{ a + b - c }}"),
             ("{{ 'a' + b }}", "{{ 'a' + b }}"),
             ("a\r\nb\r{{ 'c\r\n' }}", "a\nb\n{{ 'c\n' }}"),
             ("{{ '\\U0001F388\\\\U0001F388' }}", "{{ '🎈\\\\U0001F388' }}"),

@@ -27,10 +27,10 @@ pub fn install(environment: &mut Environment<'_>) {
     environment.add_function("dict", dict);
     environment.add_function("joiner", joiner);
     environment.add_function("namespace", namespace);
-    environment.add_function(ADD, add);
     environment.add_function(EACH, each);
     environment.add_function(KEEP, keep);
     environment.add_function(PLACE, place);
+    environment.add_filter(ADD, add);
     environment.add_filter(CONCAT, concat);
     environment.add_filter(PERCENT, percent::percent);
     environment.add_filter("tojson", tojson::tojson);
@@ -108,8 +108,14 @@ fn namespace(state: &State<'_, '_>, given: Option<ValueOrKwargs>, names: Kwargs)
     minijinja::functions::namespace(Some(ValueOrKwargs::from(dict(state, given, names)?)))
 }
 
-/// `one + other`: what is added to a text that is marked as safe is escaped.
-fn add(state: &State<'_, '_>, one: Value, other: Value) -> Result<Value, Error> {
+/// The sum of these: what is added to a text that is marked as safe is escaped.
+fn add(state: &State<'_, '_>, parts: &Value) -> Result<Value, Error> {
+    let mut parts = parts.try_iter()?;
+    let first = parts.next().unwrap_or_default();
+    parts.try_fold(first, |sum, part| add_two(state, sum, part))
+}
+
+fn add_two(state: &State<'_, '_>, one: Value, other: Value) -> Result<Value, Error> {
     if one.is_undefined() || other.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
