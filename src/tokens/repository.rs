@@ -107,12 +107,13 @@ pub fn read(paths: &Paths, has_template: bool, kit: &mut Kit, flaws: &mut Vec<St
     }
 }
 
-/// The special tokens by name; those of the tokenizer's configuration win.
+/// The special tokens by name, and whether the begin token is added; those of the tokenizer's configuration win.
 pub fn special_tokens(tokenizer_config: Option<&Value>, specials: Option<&Value>) -> Map<String, Value> {
     let mut all = Map::new();
     for document in [specials, tokenizer_config].into_iter().flatten() {
         for (name, value) in document.as_object().into_iter().flatten() {
-            if name.ends_with("_token") && (value.is_string() || value["content"].is_string()) {
+            let token = name.ends_with("_token") && (value.is_string() || value["content"].is_string());
+            if token || name == "add_bos_token" && value.is_boolean() {
                 all.insert(name.clone(), value.clone());
             }
         }

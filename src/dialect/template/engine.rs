@@ -4,11 +4,11 @@ use std::io::Write;
 
 use jiff::civil::DateTime;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, Output, State, UndefinedBehavior};
+use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};
 
 use super::fault::Fault;
-use super::{builtins, generation, methods, moment, number, tojson};
+use super::{adapt, arguments, builtins, methods, moment, phrase, repr};
 
 /// A compiled template.
 #[derive(Debug)]
@@ -33,10 +33,8 @@ impl Program {
         environment.set_unknown_method_callback(methods::call);
         environment.set_formatter(print);
         builtins::install(&mut environment);
-        environment.add_filter("tojson", tojson::tojson);
-        environment.add_filter("trim", trim);
         environment.add_function("raise_exception", raise);
-        environment.add_template_owned(NAME, generation::replace(source).into_owned())?;
+        environment.add_template_owned(NAME, adapt::adapt(source)?)?;
         Ok(Self { environment })
     }
 
@@ -59,7 +57,12 @@ impl Program {
 
 /// The function `strftime_now` at that moment.
 pub fn clock(now: DateTime) -> Value {
-    Value::from_function(move |format: &str| moment::write(now, format))
+    Value::from_function(move |args: Rest<ValueOrKwargs>| {
+        let [format] = arguments::by_name(["format"], args)?;
+        let format = format.ok_or_else(|| Error::from(minijinja::ErrorKind::MissingArgument))?;
+        let format = format.as_str().ok_or_else(|| Error::from(minijinja::ErrorKind::InvalidOperation))?;
+        Ok::<_, Error>(moment::write(now, format))
+    })
 }
 
 /// What is written, up to a bound.
@@ -85,19 +88,12 @@ impl Write for Page {
 }
 
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    if value.is_number() && !value.is_integer() {
-        let number = f64::try_from(value.clone())?;
-        return out.write_str(&number::write(number)).map_err(Error::from);
+    let escapes = !value.is_safe() && !matches!(state.auto_escape(), AutoEscape::None);
+    if escapes || value.as_object().is_some() || value.kind() == ValueKind::Number && !value.is_integer() {
+        let text = repr::text(state, value)?;
+        return out.write_str(&if escapes { phrase::escaped(&text) } else { text }).map_err(Error::from);
     }
     minijinja::escape_formatter(out, state, value)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
-fn trim(state: &mut State<'_, '_>, value: &Value, letters: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
-    let letters = letters.or(kwargs.get("chars")?).filter(|letters| !letters.is_none());
-    kwargs.assert_all_used()?;
-    let text = if value.as_str().is_some() { value.clone() } else { Value::from(value.to_string()) };
-    methods::call(state, &text, "strip", &letters.into_iter().collect::<Vec<_>>())
 }
 
 fn raise(message: &Value) -> Result<Value, Error> {

@@ -1,8 +1,11 @@
-//! Methods of Python's values that templates call and the engine does not have.
+//! Methods of Python's values that templates call.
 
-use minijinja::value::{Kwargs, Value, ValueKind, from_args};
+use minijinja::value::{Kwargs, Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 use minijinja_contrib::pycompat;
+
+use super::lazy::View;
+use super::{repr, text};
 
 /// Calls a method; what it may produce is paid for before it is produced.
 ///
@@ -23,11 +26,15 @@ fn on_text(
     method: &str,
     args: &[Value],
 ) -> Result<Value, Error> {
-    let longest = args.iter().filter_map(Value::as_str).map(str::len).max().unwrap_or(0);
+    // Each goes through the text at least once.
+    pay(state, text.len())?;
+    if let Some(holds) = text::predicate(method) {
+        return from_args::<()>(args).map(|()| (!text.is_empty() && text.chars().all(holds)).into());
+    }
     match method {
         "strip" | "lstrip" | "rstrip" => {
             let (letters,): (Option<&str>,) = from_args(args)?;
-            Ok(Value::from(strip(text, method, letters)))
+            Ok(Value::from(text::strip(text, method, letters)))
         }
         "split" | "rsplit" => {
             let (separator, most, kwargs): (Option<&str>, Option<i64>, Kwargs) = from_args(args)?;
@@ -35,75 +42,122 @@ fn on_text(
             let most = most.or(kwargs.get("maxsplit")?);
             kwargs.assert_all_used()?;
             pay(state, text.len().saturating_mul(16))?;
-            split(text, separator, most, method == "rsplit").map(Value::from)
+            text::split(text, separator, most, method == "rsplit").map(Value::from)
+        }
+        "splitlines" => {
+            let (keep, kwargs): (Option<Value>, Kwargs) = from_args(args)?;
+            let keep = keep.or(kwargs.get("keepends")?).is_some_and(|keep| keep.is_true());
+            kwargs.assert_all_used()?;
+            pay(state, text.len().saturating_mul(16))?;
+            let mut lines = text::lines(text);
+            lines.pop_if(|(line, _)| line.is_empty());
+            Ok(lines.into_iter().map(|(line, end)| if keep { format!("{line}{end}") } else { line.to_owned() }).collect())
         }
         "removeprefix" => from_args::<(&str,)>(args).map(|(lead,)| text.strip_prefix(lead).unwrap_or(text).into()),
         "removesuffix" => from_args::<(&str,)>(args).map(|(tail,)| text.strip_suffix(tail).unwrap_or(text).into()),
-        "partition" => {
-            let (by,): (&str,) = from_args(args)?;
-            Ok(three(text.split_once(by).map_or([text, "", ""], |(before, after)| [before, by, after])))
+        "partition" | "rpartition" => partition(text, method, args),
+        "find" | "rfind" | "index" | "rindex" | "count" => search(state, text, method, args),
+        "startswith" | "endswith" => ends(text, method, args),
+        "title" => from_args::<()>(args).map(|()| text::title(text).into()),
+        "istitle" => from_args::<()>(args).map(|()| text::is_title(text).into()),
+        "isprintable" => from_args::<()>(args).map(|()| text.chars().all(repr::is_printable).into()),
+        "isidentifier" => from_args::<()>(args).map(|()| {
+            let head = |letter: char| letter == '_' || letter.is_alphabetic();
+            let named = text.starts_with(head) && text.chars().all(|letter| head(letter) || letter.is_numeric());
+            named.into()
+        }),
+        "casefold" => from_args::<()>(args).map(|()| text::casefold(text).into()),
+        "swapcase" => from_args::<()>(args).map(|()| text::swapcase(text).into()),
+        "expandtabs" => {
+            let (columns, kwargs): (Option<i64>, Kwargs) = from_args(args)?;
+            let columns = usize::try_from(columns.or(kwargs.get("tabsize")?).unwrap_or(8)).unwrap_or(0);
+            kwargs.assert_all_used()?;
+            pay(state, text.matches('\t').count().saturating_mul(columns))?;
+            Ok(text::expandtabs(text, columns).into())
         }
-        "rpartition" => {
-            let (by,): (&str,) = from_args(args)?;
-            Ok(three(text.rsplit_once(by).map_or(["", "", text], |(before, after)| [before, by, after])))
-        }
-        "index" | "rindex" => {
-            let found = pycompat::unknown_method_callback(
-                state,
-                value,
-                if method == "index" { "find" } else { "rfind" },
-                args,
-            )?;
-            if found == Value::from(-1) { Err(broken("substring not found")) } else { Ok(found) }
-        }
-        "title" => from_args::<()>(args).map(|()| title(text).into()),
-        "casefold" => from_args::<()>(args).map(|()| text.to_lowercase().into()),
-        "swapcase" => from_args::<()>(args).map(|()| text.chars().flat_map(swap).collect::<String>().into()),
         "ljust" | "rjust" | "center" | "zfill" => pad(state, text, method, args),
-        "replace" => {
-            let (old, _, _): (&str, &str, Option<i64>) = from_args(args)?;
-            pay(state, text.matches(old).count().saturating_mul(longest))?;
-            pycompat::unknown_method_callback(state, value, method, args)
-        }
+        "replace" => replace(state, text, args),
         "join" => join(state, text, args),
-        "format" => {
-            let sizes = args.iter().map(|arg| arg.as_str().map_or(256, str::len)).max().unwrap_or(0);
-            pay(state, text.len().saturating_mul(sizes))?;
-            if has_wide_field(text) {
-                return Err(broken("a field of a format is too wide"));
-            }
-            pycompat::unknown_method_callback(state, value, method, args)
+        "format" => format(state, value, text, args),
+        "format_map" => {
+            let (map,): (&Value,) = from_args(args)?;
+            let named: Result<Kwargs, Error> = map
+                .try_iter()?
+                .map(|key| Ok((key.as_str().unwrap_or_default().to_owned(), map.get_item(&key)?)))
+                .collect();
+            format(state, value, text, &[named?.into()])
         }
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
 }
 
-/// Each letter after something that is none in its large form, all others in their small one.
-fn title(text: &str) -> String {
-    let mut inside = false;
-    let mut titled = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if inside {
-            titled.extend(letter.to_lowercase());
-        } else {
-            titled.extend(letter.to_uppercase());
-        }
-        inside = letter.is_alphabetic();
+fn partition(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let (by,): (&str,) = from_args(args)?;
+    if by.is_empty() {
+        return Err(broken("empty separator"));
     }
-    titled
+    let (found, absent) = match method {
+        "partition" => (text.split_once(by), [text, "", ""]),
+        _ => (text.rsplit_once(by), ["", "", text]),
+    };
+    let parts = found.map_or(absent, |(before, after)| [before, by, after]);
+    Ok(Value::from(Tuple::from(parts.map(Value::from))))
 }
 
-fn three(parts: [&str; 3]) -> Value {
-    Value::from(parts.map(str::to_owned).to_vec())
+/// `find`, `index` and `count`, within a part of the text where one is given.
+fn search(state: &State<'_, '_>, text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let (wanted, start, end): (&str, Option<i64>, Option<i64>) = from_args(args)?;
+    let window = text::window(text, start, end);
+    if method == "count" {
+        pay(state, text.len())?;
+        return Ok(window.map_or(0, |(part, _)| part.matches(wanted).count()).into());
+    }
+    let found = window.and_then(|(part, before)| {
+        let at = if method.starts_with('r') { part.rfind(wanted) } else { part.find(wanted) };
+        at.map(|at| before + part[..at].chars().count())
+    });
+    match found {
+        Some(at) => Ok(at.into()),
+        None if method.ends_with("find") => Ok((-1).into()),
+        None => Err(broken("substring not found")),
+    }
+}
+
+/// `startswith` and `endswith`: one text, or one of a tuple.
+fn ends(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let (wanted, start, end): (&Value, Option<i64>, Option<i64>) = from_args(args)?;
+    let Some((part, _)) = text::window(text, start, end) else { return Ok(false.into()) };
+    let holds = |wanted: &Value| match wanted.as_str() {
+        Some(wanted) if method == "startswith" => Ok(part.starts_with(wanted)),
+        Some(wanted) => Ok(part.ends_with(wanted)),
+        None => Err(broken("the first argument must be a text or a tuple of texts")),
+    };
+    if !wanted.is_tuple() {
+        return holds(wanted).map(Value::from);
+    }
+    for wanted in wanted.try_iter()? {
+        if holds(&wanted)? {
+            return Ok(true.into());
+        }
+    }
+    Ok(false.into())
 }
 
 fn on_map(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let entries = |name, entry: fn(&Value, Value) -> Result<Value, Error>| {
+        let () = from_args(args)?;
+        pay(state, value.len().unwrap_or(0).saturating_mul(64))?;
+        let items: Result<Vec<Value>, Error> = value.try_iter()?.map(|key| entry(value, key)).collect();
+        Ok(View::of(name, items?))
+    };
     match method {
         "copy" => from_args::<()>(args).map(|()| value.clone()),
-        "items" | "keys" | "values" => {
-            pay(state, value.len().unwrap_or(0).saturating_mul(16))?;
-            pycompat::unknown_method_callback(state, value, method, args)
-        }
+        "keys" => entries("dict_keys", |_, key| Ok(key)),
+        "values" => entries("dict_values", |map, key| map.get_item(&key)),
+        "items" => entries("dict_items", |map, key| {
+            let item = map.get_item(&key)?;
+            Ok(Value::from(Tuple::from([key, item])))
+        }),
         // The sandbox of the original lets no template change a value.
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
@@ -111,70 +165,24 @@ fn on_map(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]
 
 fn on_list(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     match method {
-        "copy" => from_args::<()>(args).map(|()| value.clone()),
+        "copy" if !value.is_tuple() => from_args::<()>(args).map(|()| value.clone()),
         "index" => {
-            let (wanted,): (&Value,) = from_args(args)?;
+            let (wanted, start): (&Value, Option<usize>) = from_args(args)?;
+            let start = start.unwrap_or(0);
             pay(state, value.len().unwrap_or(0).saturating_mul(64))?;
-            let found = value.try_iter()?.position(|item| item == *wanted);
-            found.map(Value::from).ok_or_else(|| broken("the value is not in the list"))
+            let found = value.try_iter()?.skip(start).position(|item| item == *wanted);
+            found.map(|at| Value::from(start + at)).ok_or_else(|| broken("the value is not in the list"))
         }
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
 }
 
-fn strip<'a>(text: &'a str, method: &str, letters: Option<&str>) -> &'a str {
-    let goes = |letter: char| letters.map_or_else(|| is_space(letter), |letters| letters.contains(letter));
-    match method {
-        "lstrip" => text.trim_start_matches(goes),
-        "rstrip" => text.trim_end_matches(goes),
-        _ => text.trim_matches(goes),
-    }
-}
-
-/// White space as Python has it: Unicode's, and the four separators of ASCII.
-fn is_space(letter: char) -> bool {
-    letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
-}
-
-fn split(text: &str, separator: Option<&str>, most: Option<i64>, right: bool) -> Result<Vec<String>, Error> {
-    let most = most.and_then(|most| usize::try_from(most).ok()).map_or(usize::MAX, |most| most.saturating_add(1));
-    let mut parts: Vec<&str> = match separator {
-        Some("") => return Err(broken("empty separator")),
-        Some(separator) if right => text.rsplitn(most, separator).collect(),
-        Some(separator) => text.splitn(most, separator).collect(),
-        None => words(text, most, right),
-    };
-    if right {
-        parts.reverse();
-    }
-    Ok(parts.into_iter().map(str::to_owned).collect())
-}
-
-/// Words between white space; the last one is all the rest.
-fn words(text: &str, most: usize, right: bool) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut rest = text.trim_matches(is_space);
-    while !rest.is_empty() {
-        let gap = if right { rest.rfind(is_space) } else { rest.find(is_space) };
-        let Some(gap) = gap.filter(|_| parts.len() + 1 < most) else {
-            parts.push(rest);
-            break;
-        };
-        let (before, after) = rest.split_at(gap);
-        let (part, left) = if right { (after.trim_start_matches(is_space), before) } else { (before, after) };
-        parts.push(part);
-        rest = left.trim_matches(is_space);
-    }
-    parts
-}
-
-fn swap(letter: char) -> Vec<char> {
-    if letter.is_uppercase() { letter.to_lowercase().collect() } else { letter.to_uppercase().collect() }
-}
-
 fn pad(state: &State<'_, '_>, text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let (width, filler): (i64, Option<&str>) = from_args(args)?;
     let filler = filler.unwrap_or(if method == "zfill" { "0" } else { " " });
+    if filler.chars().count() != 1 {
+        return Err(broken("the fill character must be exactly one character long"));
+    }
     let length = text.chars().count();
     let missing = usize::try_from(width).unwrap_or(0).saturating_sub(length);
     pay(state, missing.saturating_mul(filler.len()))?;
@@ -190,8 +198,19 @@ fn pad(state: &State<'_, '_>, text: &str, method: &str, args: &[Value]) -> Resul
     Ok(Value::from([sign, &filler.repeat(left), digits, &filler.repeat(missing - left)].concat()))
 }
 
+/// `replace(old, new, count)`; a count below zero is none.
+fn replace(state: &State<'_, '_>, text: &str, args: &[Value]) -> Result<Value, Error> {
+    let (old, new, count): (&str, &str, Option<i64>) = from_args(args)?;
+    let most = usize::try_from(count.unwrap_or(-1)).unwrap_or(usize::MAX);
+    pay(state, text.matches(old).take(most).count().saturating_mul(new.len()))?;
+    Ok(text.replacen(old, new, most).into())
+}
+
 fn join(state: &State<'_, '_>, separator: &str, args: &[Value]) -> Result<Value, Error> {
     let (items,): (&Value,) = from_args(args)?;
+    if items.is_none() {
+        return Err(broken("`join` takes something that can be gone through"));
+    }
     let mut joined = String::new();
     for (index, item) in items.try_iter()?.enumerate() {
         let item = item.as_str().ok_or_else(|| broken("`join` takes texts only"))?;
@@ -200,6 +219,15 @@ fn join(state: &State<'_, '_>, separator: &str, args: &[Value]) -> Result<Value,
         joined.push_str(item);
     }
     Ok(Value::from(joined))
+}
+
+fn format(state: &mut State<'_, '_>, value: &Value, text: &str, args: &[Value]) -> Result<Value, Error> {
+    let sizes = args.iter().map(|arg| arg.as_str().map_or(256, str::len)).max().unwrap_or(0);
+    pay(state, text.len().saturating_mul(sizes))?;
+    if has_wide_field(text) {
+        return Err(broken("a field of a format is too wide"));
+    }
+    pycompat::unknown_method_callback(state, value, "format", args)
 }
 
 /// Whether a format asks for more than four digits of width or precision.

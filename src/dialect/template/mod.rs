@@ -1,16 +1,25 @@
 //! Chat templates: messages become a prompt as Hugging Face's own renderer would write it.
 
+pub mod adapt;
+pub mod arguments;
 pub mod builtins;
 pub mod choose;
 pub mod engine;
 pub mod fault;
-pub mod generation;
+pub mod filters;
+pub mod generators;
+pub mod lazy;
+pub mod lexer;
 pub mod methods;
 pub mod moment;
 pub mod number;
+pub mod percent;
+pub mod phrase;
 pub mod plain;
 pub mod reasoning;
+pub mod repr;
 pub mod stops;
+pub mod text;
 pub mod tojson;
 
 #[cfg(test)]
@@ -46,20 +55,27 @@ pub struct Conversation<'a> {
 #[derive(Debug)]
 enum Form {
     Plain,
-    Jinja { program: Box<Program>, specials: Vec<(String, String)> },
+    Jinja {
+        program: Box<Program>,
+        specials: Vec<(String, String)>,
+        /// Whether the tokenizer puts the begin token before a prompt.
+        begins: bool,
+    },
 }
 
 impl Template {
     /// Compiles a template; `specials` are the tokenizer's special tokens by name (`bos_token`, `eos_token`, ...), each a
-    /// text or an object with the text as its `content`. Other values are passed over.
+    /// text or an object with the text as its `content`; `add_bos_token: false` says that the tokenizer puts no begin
+    /// token before a prompt. Other values are passed over.
     ///
     /// # Errors
     /// What is wrong with it, and in which line.
     pub fn compile(source: &str, specials: &Map<String, Value>) -> Result<Self, TemplateError> {
         let program = Box::new(Program::compile(source)?);
         let text = |value: &Value| value.as_str().or_else(|| value["content"].as_str()).map(str::to_owned);
+        let begins = specials.get("add_bos_token") != Some(&Value::Bool(false));
         let specials = specials.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
-        let mut template = Self { form: Form::Jinja { program, specials }, stops: Vec::new() };
+        let mut template = Self { form: Form::Jinja { program, specials, begins }, stops: Vec::new() };
         let probe = template.probe();
         template.stops = stops::find(source, template.special("eos_token"), probe.as_deref());
         Ok(template)
@@ -70,14 +86,15 @@ impl Template {
         Self { form: Form::Plain, stops: plain::stops() }
     }
 
-    /// The prompt, with the opening of the assistant's answer at its end, and without a leading begin token that a
-    /// server adds again.
+    /// The prompt, with the opening of the assistant's answer at its end, and without the one leading begin token that
+    /// a server adds again.
     ///
     /// # Errors
     /// The template refused the messages, or did not come to an end within its bounds.
     pub fn render(&self, conversation: &Conversation<'_>) -> Result<String, TemplateError> {
         let mut prompt = self.render_whole(conversation)?;
-        if let Some(begin) = self.special("bos_token").filter(|begin| prompt.starts_with(*begin)) {
+        let begins = matches!(self.form, Form::Jinja { begins: true, .. });
+        if let Some(begin) = self.special("bos_token").filter(|begin| begins && prompt.starts_with(*begin)) {
             prompt.drain(..begin.len());
         }
         Ok(prompt)
@@ -88,7 +105,7 @@ impl Template {
     /// # Errors
     /// As for [`Self::render`].
     pub fn render_whole(&self, conversation: &Conversation<'_>) -> Result<String, TemplateError> {
-        let Form::Jinja { program, specials } = &self.form else { return Ok(plain::write(conversation.messages)) };
+        let Form::Jinja { program, specials, .. } = &self.form else { return Ok(plain::write(conversation.messages)) };
         let input = conversation.messages.iter().map(size).sum::<usize>() + conversation.tools.map_or(0, size);
         let messages: Vec<_> = conversation.messages.iter().map(reasoning::alias).collect();
         let mut variables: Vec<(String, Item)> =

@@ -13,6 +13,9 @@ pub fn write(moment: DateTime, format: &str) -> String {
         rest = &rest[start + directive.len()..];
         match directive {
             "%z" | "%Z" => {}
+            // The engine of the clock knows these, Python's does not, or writes them otherwise.
+            "%q" | "%Q" | "%N" | "%." | "%:" | "%i" => written.push_str(directive),
+            "%r" => written.push_str(&write(moment, "%I:%M:%S %p")),
             "%f" => written.push_str(&format!("{:06}", moment.subsec_nanosecond() / 1000)),
             "%c" => written.push_str(&write(moment, "%a %b %e %H:%M:%S %Y")),
             "%x" => written.push_str(&write(moment, "%m/%d/%y")),

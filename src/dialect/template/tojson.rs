@@ -15,7 +15,7 @@ use super::number;
 pub fn tojson(
     state: &State<'_, '_>,
     value: &Value,
-    ensure_ascii: Option<bool>,
+    ensure_ascii: Option<Value>,
     kwargs: Kwargs,
 ) -> Result<Value, Error> {
     let indent: Option<Value> = kwargs.get("indent")?;
@@ -27,8 +27,8 @@ pub fn tojson(
         state,
         text: String::new(),
         charged: 0,
-        ascii: ensure_ascii.or(kwargs.get("ensure_ascii")?).unwrap_or(false),
-        sorted: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+        ascii: ensure_ascii.or(kwargs.get("ensure_ascii")?).is_some_and(|ascii| ascii.is_true()),
+        sorted: kwargs.get::<Option<Value>>("sort_keys")?.is_some_and(|sorted| sorted.is_true()),
         between: separators.next().unwrap_or_else(|| between.to_owned()),
         colon: separators.next().unwrap_or_else(|| ": ".to_owned()),
         indent,
@@ -69,6 +69,8 @@ impl Writer<'_, '_, '_> {
             ValueKind::Number => self.text.push_str(&written_number(value)),
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
             ValueKind::Seq => self.sequence(value, depth)?,
+            // It is no dict in the original either.
+            ValueKind::Map if is_namespace(value) => return Err(broken("a namespace has no form in JSON")),
             ValueKind::Map => self.map(value, depth)?,
             kind => return Err(broken(&format!("a value of the kind `{kind}` has no form in JSON"))),
         }
@@ -161,6 +163,10 @@ impl Writer<'_, '_, '_> {
         self.charged = self.text.len();
         self.state.consume_fuel(1 + fresh as u64 / BYTES_A_UNIT)
     }
+}
+
+fn is_namespace(value: &Value) -> bool {
+    value.as_object().is_some_and(|object| object.type_name().contains("Namespace"))
 }
 
 fn written_number(value: &Value) -> String {

@@ -19,7 +19,7 @@ use crate::policy::custom::CustomModel;
 use crate::tokens::kit::Kit;
 use crate::tokens::prompt::input_tokens;
 use crate::tokens::tally::{Tally, estimate};
-use crate::tokens::tokenizer::Specials;
+use crate::tokens::tokenizer::{Specials, Tokenizer};
 
 /// A call for a custom model, as it is handed to the thread that makes an order of it.
 #[derive(Clone, Debug)]
@@ -137,7 +137,13 @@ impl Draft {
             variables: request.variables(),
             now: jiff::Zoned::now().datetime(),
         };
-        let prompt = template.render(&conversation).map_err(|error| refused_by_template(&error))?;
+        // A tokenizer that adds nothing leaves it to the prompt to begin as the model knows it.
+        let adds = |tokenizer: &Arc<Tokenizer>| tokenizer.count("", Specials::Prompt).tokens > 0;
+        let prompt = match self.kit.tokenizer.as_ref().is_none_or(adds) {
+            true => template.render(&conversation),
+            false => template.render_whole(&conversation),
+        };
+        let prompt = prompt.map_err(|error| refused_by_template(&error))?;
         let taken = self.taken_by_text(&prompt, Specials::Prompt);
         let room = self.room();
         let max_tokens = room.grant(taken, request.max_tokens()).map_err(|overlong| self.overlong(overlong))?;

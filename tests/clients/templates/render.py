@@ -1,14 +1,19 @@
-"""Renders every template with every conversation by Hugging Face's own renderer: one JSON object a line.
+"""Renders templates by Hugging Face's own renderer: one JSON object a line.
 
-render.py CONFIGS OWN: CONFIGS holds tokenizer_config.json files of published models, OWN holds templates of ours.
+render.py constructs: the table of constructs.py.
+render.py published CONFIGS FOLDER...: every template with every conversation, and with some made by chance; CONFIGS holds tokenizer_config.json files of published models, the other folders hold
+templates by themselves, published ones and ours.
 """
 
 import datetime
 import json
 import pathlib
+import random
 import sys
 
 from transformers.utils import chat_template_utils
+
+import constructs
 
 NOW = datetime.datetime(2024, 7, 4, 9, 5, 3)
 
@@ -49,7 +54,7 @@ CONVERSATIONS = {
 }
 
 
-def templates(configs, own):
+def templates(configs, *folders):
     for path in sorted(pathlib.Path(configs).glob("*.json")):
         config = json.loads(path.read_text())
         template = config.get("chat_template")
@@ -59,9 +64,9 @@ def templates(configs, own):
             yield path.stem, {False: named["default"], True: named.get("tool_use", named["default"])}, config
         elif template:
             yield path.stem, {False: template, True: template}, config
-    for path in sorted(pathlib.Path(own).glob("*.jinja")):
+    for path in (path for folder in folders for path in sorted(pathlib.Path(folder).glob("*.jinja"))):
         text = path.read_text()
-        yield f"own/{path.stem}", {False: text, True: text}, {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+        yield f"{path.parent.name}/{path.stem}", {False: text, True: text}, {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
 
 
 def rendered(template, messages, tools, specials):
@@ -74,12 +79,53 @@ def rendered(template, messages, tools, specials):
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-for name, sources, config in templates(*sys.argv[1:3]):
-    tokens = {key: value for key, value in config.items() if key.endswith("_token") and isinstance(value, (str, dict))}
-    texts = {key: value if isinstance(value, str) else value["content"] for key, value in tokens.items()}
-    for about, messages in CONVERSATIONS.items():
-        for tools in (None, [TOOL]):
-            template = sources[bool(tools)]
-            case = {"template": name, "about": about + (", tools" if tools else ""), "source": template, "specials": tokens,
-                    "messages": messages, "tools": tools}
-            print(json.dumps({**case, "expected": rendered(template, messages, tools, texts)}))
+def by_chance(count):
+    """Conversations of any roles and texts; the same ones each time."""
+    dice = random.Random(20240704)
+    pieces = ["{{ 7 * 7 }}", "{% raw %}", "{%- endfor %}", "{# x #}", "<think>", "</think>", "<|im_end|>", "[INST]", "\n", "\n\n", "  ", "\t",
+              "\r\n", "\x00", "\x1b", "\x85", "\u2028", "\ufeff", "é", "日本", "🎈", "\u00a0", "'", '"', "\\", "<b>", "&amp;", "%s", "{}", "a", "B c", "0"]
+
+    def text():
+        return "".join(dice.choice(pieces) for _ in range(dice.randrange(6)))
+
+    def content():
+        parts = [{"type": "text", "text": text()} for _ in range(dice.randrange(3))]
+        return dice.choice([text(), text(), text(), text(), parts, None, {"a": text()}, 7])
+
+    def message():
+        more = {}
+        if dice.random() < 0.2:
+            more["name"] = text()
+        if dice.random() < 0.2:
+            more["reasoning_content"] = text()
+        if dice.random() < 0.15:
+            arguments = {text(): dice.choice([text(), 1.5, None, True, [1, {"x": 1e16}], {}])}
+            function = {"name": text(), "arguments": dice.choice([arguments, json.dumps(arguments)])}
+            more["tool_calls"] = [{"id": text(), "type": "function", "function": function}]
+        return turn(dice.choice(["user", "user", "assistant", "assistant", "system", "tool", "developer", text()]), content(), **more)
+
+    for number in range(count):
+        messages = [message() for _ in range(dice.randrange(6))]
+        if number % 2:
+            # In the order that most templates ask for.
+            messages = [{**one, "role": ["user", "assistant"][at % 2], "content": text()} for at, one in enumerate(messages)]
+        yield f"by chance {number}", messages
+
+
+def published(*folders):
+    conversations = [*CONVERSATIONS.items(), *by_chance(24)]
+    for name, sources, config in templates(*folders):
+        tokens = {key: value for key, value in config.items() if key.endswith("_token") and isinstance(value, (str, dict))}
+        texts = {key: value if isinstance(value, str) else value["content"] for key, value in tokens.items()}
+        for about, messages in conversations:
+            for tools in (None, [TOOL]):
+                template = sources[bool(tools)]
+                case = {"template": name, "about": about + (", tools" if tools else ""), "source": template, "specials": tokens,
+                        "messages": messages, "tools": tools}
+                print(json.dumps({**case, "expected": rendered(template, messages, tools, texts)}))
+
+
+if sys.argv[1] == "constructs":
+    constructs.main(rendered)
+else:
+    published(*sys.argv[2:])
