@@ -11,6 +11,8 @@ pub mod gate;
 #[cfg(test)]
 pub mod script;
 #[cfg(test)]
+pub mod server;
+#[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tokens;
