@@ -13,6 +13,8 @@ mod hub;
 #[cfg(test)]
 pub mod script;
 #[cfg(test)]
+pub mod server;
+#[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tokens;

@@ -157,6 +157,15 @@ fn a_server_is_asked_in_its_own_dialect_whatever_the_clients_is() {
     });
 }
 
+/// Some refuse every other name, so that pages from elsewhere cannot reach them.
+#[test]
+fn a_server_hears_its_own_name_as_the_host_whatever_the_client_called() {
+    judge(Line::Plain, |seen| {
+        let heard = seen.heard.as_ref().ok_or("it was not asked")?;
+        must(heard.host.starts_with("127.0.0.1:"), || format!("the host `{}`", heard.host))
+    });
+}
+
 /// What is set on the line of a model.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Line {

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# serve.sh SERVER PORT: becomes that server on 127.0.0.1, in the foreground; the one process is the server.
+# serve.sh SERVER PORT [BEHIND]: becomes that server on 127.0.0.1, in the foreground; the one process is the server.
+#
+# BEHIND is the port of the Basaran that LiteLLM stands before.
 set -euo pipefail
 
 home=$TOLLGATE_CLIENTS_HOME
@@ -12,6 +14,21 @@ case $server in
         exec "$home/basaran/bin/python" -m basaran
         ;;
     closedai) exec "$home/closedai/bin/closedai" --host 127.0.0.1 --port "$port" ;;
+    litellm)
+        # `tiny` is another provider's, wrapped; `canned` answers by itself, in small pieces; so it does under a name of OpenAI's.
+        cat >litellm.yaml <<CONFIG
+model_list:
+  - model_name: tiny
+    litellm_params: {model: text-completion-openai/tiny, api_base: "http://127.0.0.1:$3/v1", api_key: none}
+  - model_name: canned
+    litellm_params: {model: openai/canned, api_key: none, mock_response: "The toll is four coins 🎈."}
+  - model_name: text-curie-001
+    litellm_params: {model: openai/canned, api_key: none, mock_response: "The toll is four coins 🎈."}
+CONFIG
+        # The key that the tests' clients hold; without the second one it would fetch a table of prices.
+        export LITELLM_MASTER_KEY=sk-litellm LITELLM_LOCAL_MODEL_COST_MAP=True
+        exec "$home/litellm/bin/litellm" --config litellm.yaml --host 127.0.0.1 --port "$port"
+        ;;
     llama-cpp)
         exec "$home/llama-cpp/bin/python" -m llama_cpp.server --model "$home/tiny/tiny.gguf" --model_alias tiny \
             --n_ctx 256 --n_threads 1 --host 127.0.0.1 --port "$port"

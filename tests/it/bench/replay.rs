@@ -18,6 +18,8 @@ pub struct Replay {
 pub struct Heard {
     /// Its target.
     pub path: String,
+    /// The host that it names.
+    pub host: String,
     /// Its body.
     pub body: Vec<u8>,
 }
@@ -106,8 +108,10 @@ async fn converse(mut stream: TcpStream, script: &(impl Fn(&str) -> Say + ?Sized
         return;
     }
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let host = head.lines().find_map(|line| line.to_lowercase().strip_prefix("host: ").map(str::to_owned));
+    let host = host.unwrap_or_default();
     let said = script(&path);
-    ear.lock().unwrap_or_else(PoisonError::into_inner).push(Heard { path, body });
+    ear.lock().unwrap_or_else(PoisonError::into_inner).push(Heard { path, host, body });
     if let Say::Raw(bytes) = said {
         let _ = stream.write_all(&bytes).await;
     }

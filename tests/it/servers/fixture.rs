@@ -88,7 +88,7 @@ impl Fixture {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/servers");
         let folders = entries(&root).into_iter().filter(|path| path.is_dir());
         let folders: Vec<Vec<Self>> = folders.map(|folder| Self::of(&folder)).filter(|all| !all.is_empty()).collect();
-        assert!(folders.len() >= 11, "{} servers", folders.len());
+        assert!(folders.len() >= 15, "{} servers", folders.len());
         folders
     }
 
