@@ -1,12 +1,15 @@
 """A hub on loopback for one repository, org/name: serve.py FOLDER prints its address and serves until its input ends."""
 
 import hashlib
+import json
 import pathlib
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FOLDER = pathlib.Path(sys.argv[1])
+FILES = sorted(FOLDER.iterdir())
+JSON = {"Content-Type": "application/json"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -14,6 +17,15 @@ def etag(name, content):
     if name == "tokenizer.json":
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def entry(file):
+    content = file.read_bytes()
+    tag = etag(file.name, content)
+    about = {"type": "file", "path": file.name, "size": len(content), "oid": tag}
+    if len(tag) == 64:
+        about["lfs"] = {"oid": tag, "size": len(content), "pointerSize": 130}
+    return about
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -28,10 +40,12 @@ class Answer(BaseHTTPRequestHandler):
 
     def answer(self, whole):
         path = self.path.split("?")[0]
+        if path.startswith("/api/models/org/name/tree/"):
+            return self.send(200, json.dumps([entry(file) for file in FILES]).encode(), JSON, whole)
         if path.startswith("/api/models/org/name"):
-            siblings = ",".join('{"rfilename":"%s"}' % file.name for file in sorted(FOLDER.iterdir()))
-            text = '{"id":"org/name","modelId":"org/name","sha":"%s","siblings":[%s]}' % (COMMIT, siblings)
-            return self.send(200, text.encode() if whole else b"", {"Content-Type": "application/json"})
+            siblings = [{"rfilename": file.name} for file in FILES]
+            about = {"id": "org/name", "modelId": "org/name", "sha": COMMIT, "siblings": siblings}
+            return self.send(200, json.dumps(about).encode(), JSON, whole)
         name = path.rsplit("/", 1)[-1]
         file = FOLDER / name
         if not file.is_file():
