@@ -11,6 +11,8 @@ pub mod gate;
 #[cfg(test)]
 pub mod script;
 #[cfg(test)]
+mod shared_cache;
+#[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tokens;
