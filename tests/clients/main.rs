@@ -9,11 +9,11 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
-mod hub;
-#[cfg(test)]
 pub mod script;
 #[cfg(test)]
 pub mod server;
+#[cfg(test)]
+mod shared_cache;
 #[cfg(test)]
 mod templates;
 #[cfg(test)]
