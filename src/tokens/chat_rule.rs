@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::images;
 use super::tally::Tally;
-use super::tokenizer::{Specials, Tokenizer};
+use super::tokenizer::{Sitting, Specials};
 
 /// The parts of a chat request that cost input tokens, still as they were written.
 #[derive(Debug, Default, Deserialize)]
@@ -41,7 +41,7 @@ pub(crate) struct ChatCall<'a> {
 pub(crate) type Message<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Tokens of a chat request; exact as far as the rule is known to be.
-pub(crate) fn count(call: &ChatCall<'_>, tokenizer: &Tokenizer) -> Tally {
+pub(crate) fn count(call: &ChatCall<'_>, tokenizer: &Sitting<'_>) -> Tally {
     let model = call.model.as_deref().unwrap_or_default();
     let rule = Rule { tokenizer, model };
     let Some(messages) = call.messages.and_then(read::<Vec<Message<'_>>>) else {
@@ -78,7 +78,7 @@ pub(crate) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 struct Rule<'a> {
-    tokenizer: &'a Tokenizer,
+    tokenizer: &'a Sitting<'a>,
     model: &'a str,
 }
 

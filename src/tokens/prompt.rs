@@ -10,13 +10,14 @@ use serde_json::{Map, Value};
 use super::chat_rule::{self, ChatCall, Message, read, text_of};
 use super::kit::Kit;
 use super::tally::{Tally, estimate};
-use super::tokenizer::{Specials, Tokenizer};
+use super::tokenizer::{Sitting, Specials};
 use crate::dialect::endpoint::Dialect;
 use crate::dialect::template::{Conversation, Template};
 
 /// Tokens of the input of a call, from its body: messages with their form, tools and images, or the prompts.
 pub fn input_tokens(dialect: Dialect, body: &[u8], kit: &Kit) -> Tally {
     let Some(tokenizer) = kit.tokenizer.as_deref() else { return rough(body) };
+    let tokenizer = &tokenizer.sitting();
     let counted = match dialect {
         Dialect::Chat => serde_json::from_slice(body).ok().map(|call| chat(&call, tokenizer, kit.template.as_deref())),
         Dialect::Completion | Dialect::Embeddings => texts_of(dialect, body).map(|given| texts(given, tokenizer)),
@@ -25,7 +26,7 @@ pub fn input_tokens(dialect: Dialect, body: &[u8], kit: &Kit) -> Tally {
     counted.unwrap_or_else(|| rough(body))
 }
 
-fn chat(call: &ChatCall<'_>, tokenizer: &Tokenizer, template: Option<&Template>) -> Tally {
+fn chat(call: &ChatCall<'_>, tokenizer: &Sitting<'_>, template: Option<&Template>) -> Tally {
     let written = call.messages.map_or(0, |messages| messages.get().len());
     // Rendering holds the messages several times.
     if let Some(template) = template.filter(|_| written <= MOST_RENDERED)
@@ -63,7 +64,7 @@ fn only_text(call: &ChatCall<'_>) -> bool {
 }
 
 /// The texts, and a few tokens for the form of each message.
-fn unformed(call: &ChatCall<'_>, tokenizer: &Tokenizer) -> Tally {
+fn unformed(call: &ChatCall<'_>, tokenizer: &Sitting<'_>) -> Tally {
     let text = |raw: &RawValue| match text_of(raw) {
         Some(text) => tokenizer.count(&text, Specials::Text),
         None => tokenizer.count(raw.get(), Specials::Text),
@@ -113,7 +114,7 @@ enum Prompt {
     Ids(Vec<u32>),
 }
 
-fn texts(given: Given<'_>, tokenizer: &Tokenizer) -> Tally {
+fn texts(given: Given<'_>, tokenizer: &Sitting<'_>) -> Tally {
     let specials = if tokenizer.encoding().is_some() { Specials::Text } else { Specials::Prompt };
     let ids = |ids: &[u32]| Tally { tokens: ids.len() as u64, exact: true };
     let none = Tally { tokens: 0, exact: false };

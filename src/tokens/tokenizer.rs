@@ -70,12 +70,12 @@ impl Tokenizer {
 
     /// Tokens of a text; an approximation beyond a bound on size and time.
     pub fn count(&self, text: &str, specials: Specials) -> Tally {
-        let counted = match &self.kind {
-            Kind::BuiltIn(encoding) => count(*encoding, text, specials, &Bounds::of(MOST_BUILT_IN)),
-            Kind::Json(json) => json.count(text, specials, &Bounds::of(MOST_JSON)),
-        };
-        let tally = counted.map_or_else(|| estimate(text), |part| part.of(text.len()));
-        Tally { exact: tally.exact && !self.guessed, ..tally }
+        self.sitting().count(text, specials)
+    }
+
+    /// Begins to count texts that belong together: all of them share one bound on time.
+    pub fn sitting(&self) -> Sitting<'_> {
+        Sitting { tokenizer: self, bounds: Bounds::of(usize::MAX) }
     }
 
     /// The text of some ids, special tokens as they are written; `None` where one is not known.
@@ -95,6 +95,34 @@ impl Tokenizer {
             Kind::BuiltIn(_) => encoding::LONGEST,
             Kind::Json(json) => json.longest(),
         }
+    }
+}
+
+/// Texts that are counted one after the other; those that come when the time is up are only estimated.
+#[derive(Clone, Copy)]
+pub struct Sitting<'a> {
+    tokenizer: &'a Tokenizer,
+    bounds: Bounds<'a>,
+}
+
+impl Sitting<'_> {
+    /// Tokens of a text; an approximation beyond a bound on its size, and when the time is up.
+    pub fn count(&self, text: &str, specials: Specials) -> Tally {
+        if self.bounds.is_over() {
+            return estimate(text);
+        }
+        let within = |bytes| Bounds { bytes, ..self.bounds };
+        let counted = match &self.tokenizer.kind {
+            Kind::BuiltIn(encoding) => count(*encoding, text, specials, &within(MOST_BUILT_IN)),
+            Kind::Json(json) => json.count(text, specials, &within(MOST_JSON)),
+        };
+        let tally = counted.map_or_else(|| estimate(text), |part| part.of(text.len()));
+        Tally { exact: tally.exact && !self.tokenizer.guessed, ..tally }
+    }
+
+    /// The built-in encoding; `None` for a `tokenizer.json`.
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.tokenizer.encoding()
     }
 }
 

@@ -63,7 +63,7 @@ fn both_may_download_the_same_at_the_same_time() {
             let house = House::new(&["--meet"]);
             let counting = house.counting(Network::Online);
             let fetched = house.python(library, &["fetch"], Network::Online);
-            let counted = Count::of(counting.wait_with_output().unwrap());
+            let counted = Count::of(&counting.wait_with_output().unwrap());
             assert!(counted.exact && counted.missing.is_none(), "{library}, round {round}: {counted:?}");
             let snapshot = Path::new(fetched["folder"].as_str().unwrap());
             for (name, content) in &house.files {
@@ -128,7 +128,7 @@ impl House {
     }
 
     fn count(&self, network: Network) -> Count {
-        Count::of(self.counting(network).wait_with_output().unwrap())
+        Count::of(&self.counting(network).wait_with_output().unwrap())
     }
 
     /// Runs `use.py` with that environment's library.
@@ -178,8 +178,8 @@ struct Count {
 }
 
 impl Count {
-    fn of(output: Output) -> Self {
-        serde_json::from_value(said(&output)["counts"][0].take()).unwrap()
+    fn of(output: &Output) -> Self {
+        serde_json::from_value(said(output)["counts"][0].take()).unwrap()
     }
 }
 

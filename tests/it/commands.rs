@@ -74,7 +74,8 @@ fn route_tells_all_of_a_custom_model_and_what_is_missing() {
     ] {
         assert!(told.lines().any(|told| told == line), "{line}\n{told}");
     }
-    assert!(told.contains("missing    `org/chat/tokenizer.json` is not in the cache"), "{told}");
+    let missing = told.lines().find_map(|line| line.strip_prefix("missing    ")).expect("nothing is in the cache");
+    assert!(missing.contains("`org/chat/tokenizer.json` is not in the cache"), "{told}");
     let mistyped = run(&folder, &["route", "Org/chatt"]);
     assert!(done(&mistyped).contains("the host that the client asked for"));
     assert!(text(&mistyped.stderr).contains("hint: there is a custom model `org/chat`"), "{}", text(&mistyped.stderr));
@@ -124,6 +125,8 @@ fn count_takes_texts_and_requests_and_says_what_it_cannot_take() {
         done(&output);
         assert!(text(&output.stderr).contains(note), "{}", text(&output.stderr));
     }
+    let assumed = run(&folder, &["count", "--model", "gpt-6", "chat.json"]);
+    assert!(done(&assumed).contains(" no ") && text(&assumed.stderr).contains("`gpt-6`: an estimate: its encoding"));
     assert!(refused(&count("wrong.json"), 2).contains("`messages` must be a list"));
     assert!(refused(&count("bytes"), 1).contains("error: `bytes` is not a text in UTF-8\n"));
     assert!(refused(&count("config"), 1).contains("cannot read `config`"));
@@ -136,7 +139,7 @@ fn count_takes_texts_and_requests_and_says_what_it_cannot_take() {
     child.stdin.take().unwrap().write_all(b"hello").unwrap();
     let document: Value = serde_json::from_str(&done(&child.wait_with_output().unwrap())).unwrap();
     let missing = document["counts"][0]["missing"].as_str().unwrap();
-    assert!(missing.starts_with("`org/chat/tokenizer.json` is not in the cache"), "{missing}");
+    assert!(missing.contains("`org/chat/tokenizer.json` is not in the cache"), "{missing}");
     assert_eq!((&document["input"], &document["bytes"]), (&json!("text"), &json!(5)));
 }
 

@@ -332,7 +332,7 @@ async fn libraries_that_fetch_the_same_model_at_once_leave_it_whole() {
         acquired(&settings, &model)
     );
     for kit in [both.0, both.1, both.2, both.3] {
-        assert!(kit.missing.is_none_or(|missing| missing.contains("another program is downloading")));
+        assert_whole(&kit);
     }
     let offline = HubSettings { offline: true, ..settings };
     let kit = acquired(&offline, &model).await;

@@ -115,8 +115,9 @@ impl Reckoning {
     }
 
     fn output(&self, texts: &Texts) -> Tally {
-        let count = |text: &str| match &self.kit.tokenizer {
-            Some(tokenizer) => tokenizer.count(text, Specials::Text),
+        let sitting = self.kit.tokenizer.as_ref().map(|tokenizer| tokenizer.sitting());
+        let count = |text: &str| match &sitting {
+            Some(sitting) => sitting.count(text, Specials::Text),
             None => estimate(text),
         };
         let kept = texts.iter().map(count).fold(Tally { tokens: 0, exact: true }, Tally::plus);

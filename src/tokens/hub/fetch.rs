@@ -16,13 +16,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::net::host::HostPort;
 use crate::policy::target::{Destination, Scheme};
 use crate::system::hugging_face::HubSettings;
 use crate::tokens::hub::address::Repository;
-use crate::tokens::hub::cache::{Cache, Found, is_commit, is_etag, is_hex};
+use crate::tokens::hub::cache::{Cache, Found, Lock, is_commit, is_etag, is_hex};
 use crate::tokens::hub::progress::Progress;
 use crate::tokens::hub::trouble::HubError;
 use crate::upstream::connect::Connector;
@@ -90,14 +90,28 @@ impl Fetcher {
         let blob = cache.blob(&told.etag);
         if !blob.is_file() {
             cache.prepare()?;
-            let lock = cache.lock(&told.etag)?.ok_or_else(|| HubError::Busy(format!("{}/{file}", from.id)))?;
-            // It may have come between the look and the lock.
+            let lock = self.locked(&cache, &told.etag).await?;
+            let lock = lock.ok_or_else(|| HubError::Busy(format!("{}/{file}", from.id)))?;
+            // Who had it before may have brought what is wanted.
             if !blob.is_file() {
                 self.download(from, (file, &url), &told, (&blob, limit)).await?;
             }
             drop(lock);
         }
         cache.link((&from.revision, &told.commit), file, &told.etag).map(Some)
+    }
+
+    /// The right to write a blob, waited for while another program downloads it; `None` where that takes too long.
+    async fn locked(&self, cache: &Cache, etag: &str) -> Result<Option<Lock>, HubError> {
+        let until = Instant::now() + self.settings.patience;
+        loop {
+            let lock = cache.lock(etag)?;
+            if lock.is_some() || Instant::now() >= until {
+                return Ok(lock);
+            }
+            // No file system tells when a lock is free.
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// The path of a file that is in the cache.
@@ -410,6 +424,7 @@ const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
 const LINKED_SIZE: HeaderName = HeaderName::from_static("x-linked-size");
 const REPO_COMMIT: HeaderName = HeaderName::from_static("x-repo-commit");
 const MOST_REDIRECTS: usize = 8;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// A connection has to be made too.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 

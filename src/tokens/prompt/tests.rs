@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
+use crate::tokens::tokenizer::Tokenizer;
 
 fn kit(model: &str) -> Kit {
     Kit { tokenizer: Tokenizer::built_in(model).map(Arc::new), ..Kit::default() }

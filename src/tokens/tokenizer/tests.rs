@@ -133,3 +133,17 @@ fn a_run_is_counted_as_one_where_there_is_time() {
     let true_count = Encoding::O200k.ranks().unwrap().count(&text) as u64;
     assert_eq!(part, Part { tokens: true_count, bytes: text.len(), whole: true, fixed: 0 });
 }
+
+#[test]
+fn texts_that_belong_together_share_one_bound_on_time() {
+    let (tokenizer, text) = (Tokenizer::from(Encoding::O200k), "a word and another");
+    let (begun, looks) = (Instant::now(), Cell::new(0));
+    let clock = || {
+        looks.set(looks.get() + 1);
+        begun + Duration::from_millis(100) * looks.get()
+    };
+    let bounds = Bounds { bytes: usize::MAX, until: begun + Duration::from_millis(950), clock: &clock };
+    let sitting = Sitting { tokenizer: &tokenizer, bounds };
+    let exact: Vec<bool> = (0..20).map(|_| sitting.count(text, Specials::Text).exact).collect();
+    assert_eq!(exact, (0..20).map(|number| number < 9).collect::<Vec<_>>());
+}

@@ -1,3 +1,5 @@
+//! Streams of arbitrary chunks, split anywhere, show the client the text of the whole.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
