@@ -71,10 +71,14 @@ pub fn run(args: &CountArgs) -> Result<(), Problem> {
     }
     let rows: Vec<Vec<String>> = counts.iter().map(|count| count.row(input.len())).collect();
     writeln!(out, "{}", table(&["model", "tokenizer", "exact", "tokens", "bytes"], &rows, 3))?;
-    for Count { model, missing, .. } in &counts {
-        if let Some(missing) = missing {
-            let _ = writeln!(io::stderr(), "warning: `{model}`: {missing}");
-        }
+    for Count { model, missing, tally, .. } in &counts {
+        let model = cell(&model.as_str().into());
+        let mut err = io::stderr();
+        let _ = match missing {
+            Some(missing) => writeln!(err, "warning: `{model}`: {missing}"),
+            None if tally.exact => Ok(()),
+            None => writeln!(err, "warning: `{model}`: {INEXACT}"),
+        };
     }
     Ok(())
 }
@@ -264,6 +268,10 @@ fn input(file: Option<&Path>) -> Result<Vec<u8>, Problem> {
 /// What a request has its input in, and which request that is.
 const REQUESTS: [(&str, Dialect); 3] =
     [("messages", Dialect::Chat), ("prompt", Dialect::Completion), ("input", Dialect::Embeddings)];
+
+/// Why a tokenizer that is there does not give an exact count.
+const INEXACT: &str =
+    "an estimate: its encoding is assumed, or the input is very long or has pictures, files, tools or an unknown form";
 
 /// Nothing that is sent to a model is longer.
 const MOST_INPUT: u64 = 1 << 30;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::document::Shape;
 use crate::config::field::{Field, nearest};
 use crate::config::files::read_text;
-use crate::net::secret::Secret;
+use crate::net::secret::{MASK, Secret};
 
 /// Reads a secret: a text, `{env: "NAME"}` or `{file: "PATH"}`.
 ///
@@ -22,6 +22,10 @@ pub(super) fn secret(field: &Field<'_>) -> Option<Secret> {
     let text = text.trim();
     if text.is_empty() {
         field.wrong("is an empty secret");
+        return None;
+    }
+    if text == MASK {
+        field.wrong_hint("is what is shown in the place of a secret", "write the secret itself");
         return None;
     }
     if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {

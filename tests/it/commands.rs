@@ -124,6 +124,8 @@ fn count_takes_texts_and_requests_and_says_what_it_cannot_take() {
         done(&output);
         assert!(text(&output.stderr).contains(note), "{}", text(&output.stderr));
     }
+    let assumed = run(&folder, &["count", "--model", "gpt-6", "chat.json"]);
+    assert!(done(&assumed).contains(" no ") && text(&assumed.stderr).contains("`gpt-6`: an estimate: its encoding"));
     assert!(refused(&count("wrong.json"), 2).contains("`messages` must be a list"));
     assert!(refused(&count("bytes"), 1).contains("error: `bytes` is not a text in UTF-8\n"));
     assert!(refused(&count("config"), 1).contains("cannot read `config`"));

@@ -150,6 +150,7 @@ fn each_other_key_is_read_and_each_bad_value_is_told_at_its_place() {
             "22: models[0].headers[\"A\"] stands twice: upper and lower case are one in the name of a header",
         ),
         ("normalize: 0", "12: models[0].normalize must be true or false, not a number"),
+        ("apiKey: '***'", "9: models[0].apiKey is what is shown in the place of a secret"),
         ("apiKey: 5", "9: models[0].apiKey must be a text, `{env: \"NAME\"}` or `{file: \"PATH\"}`, not a number"),
         ("type: 'Chat'", "7: models[0].type must be `completion` or `chat-completion` or `text-embedding`, not `Chat`"),
         ("ca: 5", "5: models[0].ca must be a text, not a number"),
