@@ -1,3 +1,5 @@
+//! Arbitrary streams: cut anywhere, the client reads the text up to the first stop string.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
