@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 /// `status` is the reply's. What cannot be read as any known form is told as what it is ("answered with HTML"), and
 /// never shown at length.
 pub fn error_body(body: &[u8], status: u16) -> Option<Vec<u8>> {
-    let document = serde_json::from_slice::<Value>(body).ok();
+    let document = serde_json::from_slice::<Value>(within_event(body).unwrap_or(body)).ok();
     if let Some(Value::Object(document)) = &document
         && is_sound(document)
+        && within_event(body).is_none()
     {
         return None;
     }
@@ -23,6 +24,12 @@ pub fn error_body(body: &[u8], status: u16) -> Option<Vec<u8>> {
         _ => Told { message: Some(in_words(body)), ..Told::default() },
     };
     Some(told.written(status))
+}
+
+/// What the only event of a stream says, where an error comes as one.
+fn within_event(body: &[u8]) -> Option<&[u8]> {
+    let is_event = body.starts_with(b"data:") || body.starts_with(b"event:");
+    body.split(|byte| *byte == b'\n').filter(|_| is_event).find_map(|line| line.strip_prefix(b"data:"))
 }
 
 /// Whether OpenAI could have written it: an object with a message, a type, and a param and a code that are texts or
@@ -200,6 +207,20 @@ mod tests {
                 None,
                 Some("400"),
             ),
+            (r#"{"error":{"message":"no","type":"x","code":null}}"#, 400, "no", "x", None, None),
+            (r#"{"error":{"message":"no","type":"x","param":7,"code":"c"}}"#, 400, "no", "x", Some("7"), Some("c")),
+            (r#"{"type":"error","message":"no"}"#, 400, "no", "invalid_request_error", None, None),
+            (r#"{"detail":{"msg":"no","type":"x"}}"#, 400, "no", "x", None, None),
+            ("\"no\"", 400, "no", "invalid_request_error", None, None),
+            (
+                "event: error\ndata: {\"error\":{\"message\":\"no\"}}\n\n",
+                400,
+                "no",
+                "invalid_request_error",
+                None,
+                None,
+            ),
+            ("data:{\"error\":\"no\"}", 400, "no", "invalid_request_error", None, None),
             (r#"{"message":"no"}"#, 429, "no", "rate_limit_error", None, None),
             (
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"no"}}"#,

@@ -112,8 +112,13 @@ mod tests {
             json!({"tokens": ["ab", "c"], "token_logprobs": [-1, -2], "top_logprobs": null, "text_offset": [0, 2]});
         assert_eq!(lists.within(2), expected);
         assert!(!lists.is_empty());
+        assert_eq!(lists.within(1), Value::Null);
         assert_eq!(lists.all()["text_offset"], json!([3]));
         assert!(lists.is_empty());
+        lists.push(json!({"tokens": ["fg"], "token_logprobs": [-4]}));
+        assert_eq!(lists.within(1), Value::Null, "what went before went with its own");
+        assert_eq!(lists.later(1), Value::Null);
+        assert_eq!(lists.within(0)["tokens"], json!(["fg"]));
 
         let mut content = Probabilities::default();
         assert_eq!(content.all(), Value::Null);

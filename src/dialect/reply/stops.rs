@@ -24,10 +24,14 @@ struct State {
 }
 
 impl Stops {
-    /// An automaton for these texts; empty ones are passed over.
+    /// An automaton for these texts; empty ones are passed over, and so are those beyond all bounds, which a server
+    /// that takes them enforces by itself.
     pub fn new(stops: &[Box<str>]) -> Self {
         let mut made = Self { edges: HashMap::new(), states: vec![State::default()] };
+        let mut room = MOST_BYTES;
         for stop in stops.iter().filter(|stop| !stop.is_empty()) {
+            let Some(rest) = room.checked_sub(stop.len()) else { continue };
+            room = rest;
             made.add(stop.as_bytes());
         }
         made.fall_back(stops);
@@ -178,6 +182,9 @@ pub struct Passed {
     pub stopped: bool,
 }
 
+/// In all; each is some hundred bytes of memory.
+const MOST_BYTES: usize = 256 << 10;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -254,6 +261,14 @@ mod tests {
         let text = "a".repeat(200_000) + "b";
         let pieces = text.as_bytes().chunks(2).map(|piece| std::str::from_utf8(piece).unwrap());
         assert_eq!(passed(pieces, &stops_of_long), ("a".repeat(190_001), true));
+    }
+
+    #[test]
+    fn stop_strings_beyond_all_bounds_take_no_memory() {
+        let long = "ab".repeat(MOST_BYTES);
+        let stops = Stops::new(&stops(&[&long, "ac", "abx"]));
+        assert!(stops.states.len() < 10);
+        assert_eq!((stops.cut("ababac"), stops.cut("ababx"), stops.cut(&long)), (Some(4), Some(2), None));
     }
 
     proptest! {

@@ -43,3 +43,18 @@ impl Stray {
 
 /// In bytes; enough to say what it is instead.
 const LONGEST: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_kept_than_says_what_it_is() {
+        let mut stray = Stray::default();
+        for _ in 0..40 {
+            stray.keep(&[b'x'; 4000]);
+        }
+        assert_eq!(stray.0.len(), LONGEST);
+        assert!(String::from_utf8(stray.error()).unwrap().contains("no stream of events"));
+    }
+}

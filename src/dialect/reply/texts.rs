@@ -48,3 +48,22 @@ impl Texts {
 
 /// In bytes. No model writes more in one call; a server that does is counted by its bytes.
 const MOST: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_kept_than_any_model_writes_and_what_is_left_out_is_known() {
+        let mut texts = Texts::default();
+        assert!(texts.is_empty());
+        texts.add(1, &"x".repeat(MOST));
+        texts.add(0, "y");
+        assert_eq!((texts.iter().map(str::len).sum::<usize>(), texts.left_out()), (MOST, 1));
+        let mut one = Texts::default();
+        one.add(0, "a");
+        one.join(&texts);
+        assert_eq!((one.iter().collect::<Vec<_>>(), one.left_out()), (vec!["a"], MOST as u64 + 1));
+        assert!(!one.is_empty());
+    }
+}

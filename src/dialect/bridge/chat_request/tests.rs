@@ -335,6 +335,7 @@ fn a_stream_is_asked_for_its_usage_beside_the_clients_own_options() {
         "not the gate's to add"
     );
     assert_eq!(options(r#""stream":true"#, false), Value::Null);
+    assert_eq!(sent(own).matches("include_usage").count(), 1, "said once");
     assert_eq!(options(r#""stream":false,"stream_options":{"include_usage":true}"#, true), Value::Null);
 }
 

@@ -1,4 +1,4 @@
-//! Streams of arbitrary chunks, split anywhere, show the client the text of the whole.
+//! Arbitrary streams: cut anywhere, the client reads the text up to the first stop string.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -241,3 +241,138 @@ fn the_server_is_let_go_when_each_choice_was_stopped_or_ended() {
         assert_eq!((reply.is_over(), reply.is_cut_short()), (over, over), "{stream}");
     }
 }
+
+/// A sound chunk of a chat with these members of its own and of its choice.
+fn chat(head: &str, choice: &str) -> String {
+    let fixed = r#""id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m""#;
+    let all = if head.is_empty() { fixed.to_owned() } else { head.to_owned() };
+    format!("data: {{{all},\"choices\":[{{\"index\":0,{choice}}}]}}\n\n")
+}
+
+#[test]
+fn the_head_of_a_chunk_is_mended_where_it_is_not_openais() {
+    let (role, text) = (r#""delta":{"role":"assistant","content":""}"#, r#""delta":{"content":"a"}"#);
+    for head in [
+        r#""id":"other","object":"chat.completion.chunk","created":1,"model":"m""#,
+        r#""id":"","object":"chat.completion.chunk","created":1,"model":"m""#,
+        r#""id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m""#,
+        r#""id":"chatcmpl-1","object":"chat.completion.chunk","created":1.5,"model":"m""#,
+        r#""id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"""#,
+        r#""id":"chatcmpl-1","object":"chat.completion.chunk","created":1"#,
+        r#""id":"chatcmpl-1","object":"chat.completion.chunk","model":"m""#,
+    ] {
+        let out = sent(&format!("{}{}", chat("", role), chat(head, text)), &plan(Chat, Chat));
+        let last = &chunks(&out)[1];
+        assert_eq!((&last["id"], &last["object"]), (&json!("chatcmpl-1"), &json!("chat.completion.chunk")), "{head}");
+        assert_eq!((&last["created"], &last["model"]), (&json!(1), &json!("m")), "{head}");
+        // Where it is the first, what is missing is the gate's own.
+        let first = chunks(&sent(&chat(head, text), &plan(Chat, Chat))).remove(0);
+        assert!(first["created"].is_u64() && first["model"].as_str().is_some_and(|model| !model.is_empty()), "{first}");
+    }
+    let zero = r#""id":"c","created":0,"model":"m""#;
+    assert_eq!(chunks(&sent(&chat(zero, text), &plan(Chat, Chat)))[0]["created"], 1_700_000_000);
+}
+
+#[test]
+fn a_choice_is_mended_where_it_is_not_openais() {
+    let role = chat("", r#""delta":{"role":"assistant","content":""}"#);
+    for (choice, delta, finish) in [
+        (r#""delta":{"role":"assistant","content":"a"}"#, json!({"content": "a"}), Value::Null),
+        (r#""delta":{"role":"assistant","content":"a"},"finish_reason":"eos""#, json!({"content": "a"}), json!("stop")),
+        (r#""delta":{},"finish_reason":"max_tokens""#, json!({}), json!("length")),
+        (r#""delta":{"content":""},"finish_reason":"eos_token""#, json!({}), json!("stop")),
+        (
+            r#""delta":{"role":"assistant","content":"","reasoning_content":"hm"}"#,
+            json!({"reasoning_content": "hm", "content": ""}),
+            Value::Null,
+        ),
+        (r#""delta":{"content":"","reasoning":"hm"},"finish_reason":"eos""#, json!({"reasoning": "hm"}), json!("stop")),
+        (r#""delta":{"content":"a"},"text":"a""#, json!({"content": "a"}), Value::Null),
+    ] {
+        let out = sent(&format!("{role}{}", chat("", choice)), &plan(Chat, Chat));
+        let last = &chunks(&out)[1]["choices"][0];
+        assert_eq!((&last["delta"], &last["finish_reason"]), (&delta, &finish), "{choice}");
+        assert!(last.get("text").is_none());
+    }
+}
+
+#[test]
+fn what_means_the_same_in_both_dialects_is_told_in_the_other() {
+    let head = r#""id":"chatcmpl-1","created":1,"model":"m","system_fingerprint":"fp","service_tier":"flex","x":1"#;
+    let out = chunks(&sent(&chat(head, r#""delta":{"content":"a"}"#), &plan(Chat, Completion)));
+    assert_eq!((&out[0]["system_fingerprint"], &out[0]["service_tier"]), (&json!("fp"), &json!("flex")));
+    assert!(out[0].get("x").is_none());
+}
+
+#[test]
+fn choices_beyond_what_any_client_asks_for_are_left_out() {
+    for (index, shown) in [(4095, "a"), (4096, ""), (u32::MAX, "")] {
+        let far = text("\"text\":\"a\"").replace("\"index\":0", &format!("\"index\":{index}"));
+        let stream = format!("{}{far}", text("\"text\":\"\""));
+        assert_eq!(strictly(&sent(&stream, &plan(Completion, Completion))), shown, "{index}");
+    }
+}
+
+#[test]
+fn usage_beside_text_is_told_at_the_end_though_all_else_is_sound() {
+    let usage = |output: u64| {
+        format!("\"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":{output},\"total_tokens\":{}}}", 3 + output)
+    };
+    let beside = SOUND.replace("]}", &format!("],{}}}", usage(1))).replace("[DONE],", "[DONE]");
+    let only = format!(
+        "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],{}}}\n\n",
+        usage(7)
+    );
+    // A later one counts, also where the one before could have gone out as it came.
+    let later = beside.replacen("data: ", &format!("{only}data: "), 1);
+    for stream in [beside, later] {
+        for asks_usage in [false, true] {
+            let out = chunks(&sent(&stream, &ReplyPlan { asks_usage, ..plan(Chat, Chat) }));
+            let told: Vec<&Value> = out.iter().filter(|chunk| chunk["usage"].is_object()).collect();
+            assert_eq!(told.len(), usize::from(asks_usage));
+            assert!(told.iter().all(|chunk| chunk["choices"] == json!([]) && chunk["usage"]["total_tokens"] == 4));
+        }
+    }
+}
+
+#[test]
+fn log_probabilities_of_thoughts_stay_with_them() {
+    let thought = r#""delta":{"reasoning_content":"hm"},"logprobs":{"content":[{"token":"hm","logprob":-1}]}"#;
+    let said = r#""delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-2}]}"#;
+    let stream = format!("{}{}", chat(r#""id":"c""#, thought), chat(r#""id":"c""#, said));
+    let out = chunks(&sent(&stream, &plan(Chat, Chat)));
+    let tokens: Vec<&Value> = out.iter().map(|chunk| &chunk["choices"][0]["logprobs"]["content"][0]["token"]).collect();
+    assert_eq!(tokens, [&Value::Null, &json!("hm"), &json!("a"), &Value::Null]);
+}
+
+#[test]
+fn log_probabilities_of_a_token_that_is_no_text_yet_go_out_with_the_next() {
+    let piece = |said: &str, token: &str| {
+        let head = r#""id":"cmpl-1","object":"text_completion","created":1,"model":"m""#;
+        let lists =
+            format!("{{\"tokens\":[{token:?}],\"token_logprobs\":[-1],\"top_logprobs\":null,\"text_offset\":[0]}}");
+        format!(
+            "data: {{{head},\"choices\":[{{\"index\":0,\"text\":{said:?},\"logprobs\":{lists}}}],\"usage\":{{}}}}\n\n"
+        )
+    };
+    let sound = piece("é", "<b>").replace(",\"usage\":{}", "");
+    let stream = piece("", "<a>") + &sound;
+    for asked in [Chat, Completion] {
+        let out = chunks(&sent(&stream, &plan(Completion, asked)));
+        let all: String = out.iter().map(|chunk| chunk["choices"][0]["logprobs"].to_string()).collect();
+        assert!(all.find("<a>").unwrap() < all.find("<b>").unwrap(), "{all}");
+    }
+}
+
+#[test]
+fn offsets_of_tokens_count_letters_from_the_beginning_of_the_text() {
+    let piece = |said: &str| {
+        chat(
+            "",
+            &format!(r#""delta":{{"content":{said:?}}},"logprobs":{{"content":[{{"token":{said:?},"logprob":-1}}]}}"#),
+        )
+    };
+    let out = chunks(&sent(&["né", "日", "x"].map(piece).concat(), &plan(Chat, Completion)));
+    let offsets: Vec<&Value> = out.iter().map(|chunk| &chunk["choices"][0]["logprobs"]["text_offset"][0]).collect();
+    assert_eq!(offsets[..3], [&json!(0), &json!(2), &json!(3)]);
+}

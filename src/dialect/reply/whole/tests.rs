@@ -121,6 +121,11 @@ fn what_is_no_reply_is_told_as_what_it_is() {
         let Unreadable::Error(body) = tell(error) else { panic!("{error}") };
         assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["error"]["message"], "no");
     }
+    // A message beside choices is none.
+    assert!(
+        WholeReply::read(Bytes::from(CHAT.replace("{ \"id\"", "{\"message\":\"hi\",\"id\"")), &plan(Chat, Chat))
+            .is_ok()
+    );
     // An error that says nothing is none.
     assert!(
         WholeReply::read(Bytes::from(CHAT.replace("{ \"id\"", "{\"error\":null,\"id\"")), &plan(Chat, Chat)).is_ok()
@@ -140,6 +145,10 @@ fn a_whole_reply_can_be_told_as_a_stream() {
     assert_eq!((&chunks[2]["choices"][0]["finish_reason"], &chunks[3]["choices"]), (&json!("stop"), &json!([])));
     assert_eq!(chunks[3]["usage"]["total_tokens"], 3);
     assert!(chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk"));
+    let tools =
+        CHAT.replace("\"content\":\"one two\"", r#""content":null,"tool_calls":[{"id":"a"},{"id":"b","index":5}]"#);
+    let out = String::from_utf8(read(&tools, &plan(Chat, Chat)).write_stream(None).to_vec()).unwrap();
+    assert!(out.contains(r#"{"id":"a","index":0}"#) && out.contains(r#"{"id":"b","index":5}"#), "{out}");
     let out = String::from_utf8(read(CHAT, &plan(Chat, Completion)).write_stream(None).to_vec()).unwrap();
     assert!(!out.contains("usage") && out.contains("\"text\":\"one two\"") && out.ends_with("data: [DONE]\n\n"));
 }
