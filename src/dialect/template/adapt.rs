@@ -351,12 +351,24 @@ mod tests {
             ("{% for x in 1, 2 %}", "{% for x in _each((1, 2)) %}"),
             ("{% set x = [y] %}", "{% set x = _keep(([y])) %}"),
             ("{% set n.x = y -%}", "{% set n.x = _place((y)) -%}"),
-            ("{% set x = y[0].z %}{% set n.s = n.s ~ [1] | f %}", "{% set x = y[0].z %}{% set n.s = _place(([n.s , [1] | f]|_concat)) %}"),
-            ("{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}", "{% set n.s = [n.s , x['a']]|_concat %}{% set n.b = true %}"),
-            ("{{ a ~ -b + c ~ d(e ~ f) if g ~ h }}", "{{ [a , -b]|_concat + [c , d([e , f]|_concat)]|_concat if [g , h]|_concat }}"),
+            (
+                "{% set x = y[0].z %}{% set n.s = n.s ~ [1] | f %}",
+                "{% set x = y[0].z %}{% set n.s = _place(([n.s , [1] | f]|_concat)) %}",
+            ),
+            (
+                "{% set n.s = n.s ~ x['a'] %}{% set n.b = true %}",
+                "{% set n.s = [n.s , x['a']]|_concat %}{% set n.b = true %}",
+            ),
+            (
+                "{{ a ~ -b + c ~ d(e ~ f) if g ~ h }}",
+                "{{ [a , -b]|_concat + [c , d([e , f]|_concat)]|_concat if [g , h]|_concat }}",
+            ),
             ("{% set x %}y{% endset %}", "{% set x %}y{% endset %}"),
             ("{{ 'a'|safe + b[1 + 2] + c if d + 1 }}", "{{ ['a'|safe , b[[1 , 2]|_add] , c]|_add if [d , 1]|_add }}"),
-            ("{% set x = -a + b + -c + (d + e)|e ~ f %}", "{% set x = [-a , b , -c , [([d , e]|_add)|e , f]|_concat]|_add %}"),
+            (
+                "{% set x = -a + b + -c + (d + e)|e ~ f %}",
+                "{% set x = [-a , b , -c , [([d , e]|_add)|e , f]|_concat]|_add %}",
+            ),
             ("{{ a|e }}{{ a + b - c }}", "{{ a|e }}{{ a + b - c }}"),
             ("{{ 'a' + b }}", "{{ 'a' + b }}"),
             ("a\r\nb\r{{ 'c\r\n' }}", "a\nb\n{{ 'c\n' }}"),
@@ -385,7 +397,21 @@ mod tests {
 
     #[test]
     fn an_unfinished_source_is_left_to_the_compiler() {
-        for source in ["{", "{%", "{{ 'a", "{% raw %}", "{#", "{% raw %}{% x", "{{ '\\", "{%-", "é{%é", "{{ 'a' %", "{{ 'a' % (", "{% set", "{% for x in"] {
+        for source in [
+            "{",
+            "{%",
+            "{{ 'a",
+            "{% raw %}",
+            "{#",
+            "{% raw %}{% x",
+            "{{ '\\",
+            "{%-",
+            "é{%é",
+            "{{ 'a' %",
+            "{{ 'a' % (",
+            "{% set",
+            "{% for x in",
+        ] {
             assert_eq!(adapt(source).as_deref(), Ok(source));
         }
     }

@@ -65,6 +65,7 @@ fn is_sequence(value: &Value) -> bool {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
 fn joiner(separator: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
     let separator = separator.or(kwargs.get("sep")?);
     kwargs.assert_all_used()?;
@@ -79,6 +80,7 @@ fn cycler(items: Rest<Value>) -> Result<Value, Error> {
 }
 
 /// A dict of a map or of pairs, and of names.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
 fn dict(state: &State<'_, '_>, given: Option<ValueOrKwargs>, names: Kwargs) -> Result<Value, Error> {
     let mut pairs = Vec::new();
     let given = given.map(Value::from).filter(|given| !given.is_undefined());

@@ -38,10 +38,10 @@ fn dictsort(state: &State<'_, '_>, value: &Value, args: Args) -> Result<Value, E
     filters::dictsort(value, named(names, by_name(names, args)?))
 }
 
-fn sort(state: &State<'_, '_>, value: Value, args: Args) -> Result<Value, Error> {
+fn sort(state: &State<'_, '_>, value: &Value, args: Args) -> Result<Value, Error> {
     let names = ["reverse", "case_sensitive", "attribute"];
     let kwargs: Kwargs = named(names, by_name(names, args)?);
-    let items: Vec<Value> = some(&value)?.try_iter()?.collect();
+    let items: Vec<Value> = some(value)?.try_iter()?.collect();
     state.consume_fuel(items.len() as u64)?;
     if !kwargs.has("attribute") {
         let rank = |item: &Value| match item.kind() {
@@ -57,8 +57,8 @@ fn sort(state: &State<'_, '_>, value: Value, args: Args) -> Result<Value, Error>
     filters::sort(state, Value::from(items), kwargs)
 }
 
-fn list(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    filters::list(state, some(&value)?.clone())
+fn list(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    filters::list(state, some(value)?.clone())
 }
 
 fn string(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
@@ -68,9 +68,9 @@ fn string(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     }
 }
 
-fn join(state: &mut State<'_, '_>, value: Value, args: Args) -> Result<Value, Error> {
+fn join(state: &mut State<'_, '_>, value: &Value, args: Args) -> Result<Value, Error> {
     let [separator, attribute] = by_name(["d", "attribute"], args)?;
-    let mut value = some(&value)?.clone();
+    let mut value = some(value)?.clone();
     if let Some(attribute) = attribute.filter(|attribute| !attribute.is_none()) {
         let kwargs: Kwargs = named(["attribute"], [Some(attribute)]);
         value = Value::from(filters::map(state, value, Rest(vec![ValueOrKwargs::from(Value::from(kwargs))]))?);
@@ -115,7 +115,8 @@ fn int(value: &Value, args: Args) -> Result<Value, Error> {
     let [other, base] = by_name(["default", "base"], args)?;
     let other = other.unwrap_or(Value::from(0));
     let base = base.map_or(Some(10), |base| base.as_i64().and_then(|base| u32::try_from(base).ok()));
-    let base = base.filter(|base| *base == 0 || (2..=36).contains(base)).ok_or_else(|| broken("not a base of numbers"))?;
+    let base =
+        base.filter(|base| *base == 0 || (2..=36).contains(base)).ok_or_else(|| broken("not a base of numbers"))?;
     let truncated = |float: Option<f64>| float.and_then(number::truncated).map_or(other.clone(), Value::from);
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),

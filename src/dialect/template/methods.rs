@@ -51,7 +51,10 @@ fn on_text(
             pay(state, text.len().saturating_mul(16))?;
             let mut lines = text::lines(text);
             lines.pop_if(|(line, _)| line.is_empty());
-            Ok(lines.into_iter().map(|(line, end)| if keep { format!("{line}{end}") } else { line.to_owned() }).collect())
+            Ok(lines
+                .into_iter()
+                .map(|(line, end)| if keep { format!("{line}{end}") } else { line.to_owned() })
+                .collect())
         }
         "removeprefix" => from_args::<(&str,)>(args).map(|(lead,)| text.strip_prefix(lead).unwrap_or(text).into()),
         "removesuffix" => from_args::<(&str,)>(args).map(|(tail,)| text.strip_suffix(tail).unwrap_or(text).into()),

@@ -121,7 +121,8 @@ impl Filler<'_, '_, '_> {
         let number = || value.is_number() || value.kind() == ValueKind::Bool;
         match conversion {
             's' | 'r' | 'a' => {
-                let whole = if conversion == 's' { repr::text(self.state, value)? } else { repr::repr(self.state, value)? };
+                let whole =
+                    if conversion == 's' { repr::text(self.state, value)? } else { repr::repr(self.state, value)? };
                 let most = shape.precision.unwrap_or(usize::MAX);
                 Ok((String::new(), whole.chars().take(most).collect()))
             }
@@ -160,7 +161,9 @@ impl Filler<'_, '_, '_> {
                 let digits = if conversion.is_ascii_uppercase() { digits.to_uppercase() } else { digits };
                 Ok((shape.sign(float.is_sign_negative() && !float.is_nan()), digits))
             }
-            'd' | 'i' | 'u' | 'x' | 'X' | 'o' | 'f' | 'F' | 'e' | 'E' | 'g' | 'G' => Err(broken("a number is required for a format")),
+            'd' | 'i' | 'u' | 'x' | 'X' | 'o' | 'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
+                Err(broken("a number is required for a format"))
+            }
             _ => Err(broken("unsupported format character")),
         }
     }

@@ -1,6 +1,8 @@
 //! What templates render, construct by construct, and what stops them.
 
-use std::time::Instant;
+mod bounds;
+mod constructs;
+mod strangers;
 
 use jiff::civil::date;
 use serde_json::{Map, Value, json};
@@ -16,14 +18,16 @@ fn specials() -> Map<String, Value> {
 }
 
 fn rendered(source: &str, messages: &Value) -> Result<String, TemplateError> {
+    rendered_with(source, messages.as_array().unwrap(), None)
+}
+
+fn rendered_with(
+    source: &str,
+    messages: &[Value],
+    variables: Option<&Map<String, Value>>,
+) -> Result<String, TemplateError> {
     let template = Template::compile(source, &specials())?;
-    let messages = messages.as_array().unwrap();
-    template.render_whole(&Conversation {
-        messages,
-        tools: None,
-        variables: None,
-        now: date(2024, 7, 4).at(9, 5, 3, 0),
-    })
+    template.render_whole(&Conversation { messages, tools: None, variables, now: date(2024, 7, 4).at(9, 5, 3, 0) })
 }
 
 #[test]
@@ -101,54 +105,6 @@ fn what_the_original_refuses_is_refused() {
 }
 
 #[test]
-fn a_template_that_runs_or_grows_without_bound_is_stopped() {
-    let double =
-        "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}";
-    let nested = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}";
-    let big = "{% set s = 'a' * 1000000 %}";
-    for source in [
-        double,
-        nested,
-        "{{ 'a' * 10**9 }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-        "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
-        "{% for a in range(99999) %}{% for b in range(999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}{% endfor %}",
-        &format!("{big}{{{{ s.replace('a', s) }}}}"),
-        &format!("{big}{{{{ s | replace('a', s) }}}}"),
-        &format!("{big}{{{{ s.join(s) }}}}"),
-        &format!("{big}{{{{ ([s] * 10000) | join(s) }}}}"),
-        &format!("{big}{{{{ ''.join([s] * 10000) }}}}"),
-        &format!("{big}{{{{ ('{{0}}' * 10000).format(s) }}}}"),
-        "{{ 'a'.center(10**12) }}",
-        "{{ 'a'.ljust(10**12) }}",
-        "{{ '%999999999d' | format(1) }}",
-        "{{ 'a\\nb' | indent(10**10) }}",
-        &format!("{big}{{% for i in range(99999) %}}{{{{ [s] | tojson | length }}}}{{% endfor %}}"),
-        &format!("{big}{{% for i in range(99999) %}}{{{{ s.strip('b') | length }}}}{{% endfor %}}"),
-        &format!("{big}{{% for i in range(99999) %}}{{{{ s.count('b') }}}}{{% endfor %}}"),
-        &format!("{big}{{% for i in range(99999) %}}{{{{ s[::-1] | length }}}}{{% endfor %}}"),
-    ] {
-        let start = Instant::now();
-        let outcome = rendered(source, &json!([{"role": "user", "content": "x"}]));
-        assert!(matches!(outcome, Err(TemplateError::Unbounded(_))), "{source}: {:?}", outcome.map(|text| text.len()));
-        assert!(start.elapsed().as_secs() < 20, "{source}: {:?}", start.elapsed());
-    }
-}
-
-#[test]
-fn a_wide_format_or_range_is_refused() {
-    for source in [
-        "{{ '{:>999999999}'.format(1) }}",
-        "{{ range(10**9) | list }}",
-        "{{ [1] * 10**9 }}",
-        "{{ 2 ** 100000000 }}",
-        "{% set n = namespace() %}{% set n.n = n %}{{ n | tojson }}",
-    ] {
-        assert!(rendered(source, &json!([])).is_err(), "{source}");
-    }
-}
-
-#[test]
 fn the_begin_token_that_a_server_adds_again_is_dropped() {
     let template = Template::compile("{{ bos_token }}{{ bos_token }}x", &specials()).unwrap();
     let conversation =
@@ -157,6 +113,64 @@ fn the_begin_token_that_a_server_adds_again_is_dropped() {
     assert_eq!(template.render_whole(&conversation).as_deref(), Ok("<s><s>x"));
     assert_eq!(template.stops(), ["</s>".into()]);
     assert!(!template.trims_start());
+}
+
+#[test]
+fn no_begin_token_is_dropped_where_the_tokenizer_adds_none_or_the_template_writes_none() {
+    let conversation =
+        Conversation { messages: &[], tools: None, variables: None, now: date(2024, 1, 1).at(0, 0, 0, 0) };
+    let rendered = |source: &str, specials: Value| {
+        Template::compile(source, specials.as_object().unwrap()).unwrap().render(&conversation).unwrap()
+    };
+    let adds_none = json!({"bos_token": "<s>", "add_bos_token": false});
+    assert_eq!(rendered("{{ bos_token }}x", adds_none), "<s>x");
+    assert_eq!(rendered("x{{ bos_token }}", json!({"bos_token": {"content": "<s>"}})), "x<s>");
+    assert_eq!(rendered("<s>x", json!({"bos_token": ""})), "<s>x");
+    assert_eq!(rendered("<s>x", json!({"bos_token": null})), "<s>x");
+}
+
+#[test]
+fn a_special_token_is_a_text_or_an_object_with_one() {
+    let specials = json!({"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>", "pad_token": null});
+    let template =
+        Template::compile("{{ bos_token }}|{{ eos_token }}|{{ pad_token is defined }}", specials.as_object().unwrap());
+    let conversation =
+        Conversation { messages: &[], tools: None, variables: None, now: date(2024, 1, 1).at(0, 0, 0, 0) };
+    assert_eq!(template.unwrap().render_whole(&conversation).as_deref(), Ok("<s>|</s>|False"));
+}
+
+#[test]
+fn reasoning_names_and_tool_roles_reach_the_template() {
+    let source = "{% for m in messages %}{{ m.role }}/{{ m.name }}/{{ m.reasoning_content }}/{{ m.thinking }}/\
+                  {{ m.tool_call_id }}/{{ m.tool_calls[0].function.name if m.tool_calls }};{% endfor %}";
+    let messages = json!([
+        {"role": "user", "name": "Ann", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning": "hm", "tool_calls": [{"function": {"name": "f"}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "c"},
+    ]);
+    let text = "user/Ann////;assistant//hm/hm//f;tool////1/;";
+    assert_eq!(rendered(source, &messages).as_deref(), Ok(text));
+}
+
+#[test]
+fn a_message_of_parts_can_be_told_from_a_text() {
+    let source = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}\
+                  {% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}{% endfor %}";
+    let messages = json!([
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "{{ c }}"}]},
+    ]);
+    assert_eq!(rendered(source, &messages).as_deref(), Ok("a[b][{{ c }}]"));
+}
+
+#[test]
+fn what_a_template_raises_is_told_in_its_own_words() {
+    let source = "{{ raise_exception('Conversation roles must alternate <user>/\"assistant\"') }}";
+    let error = rendered(source, &json!([])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the model's chat template refuses these messages: Conversation roles must alternate <user>/\"assistant\""
+    );
 }
 
 #[test]

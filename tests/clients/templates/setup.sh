@@ -25,4 +25,17 @@ for family in $families; do
     mv "$scratch/package/models/tokenizer_config.json" "$home/configs/$family.json"
     rm -rf "$scratch"
 done
+# llama.cpp keeps the templates of some seventy models for its own tests; they come with the source of its Python package.
+if [ ! -e "$home/published/.made" ]; then
+    scratch=$(mktemp -d)
+    "$home/venv/bin/python" -m pip install --quiet --disable-pip-version-check scikit-build-core cmake
+    "$home/venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+        --no-binary llama-cpp-python --dest "$scratch" 'llama-cpp-python==0.3.36'
+    tar -xzf "$scratch"/*.tar.gz -C "$scratch" --wildcards '*/vendor/llama.cpp/models/templates/*.jinja'
+    mkdir -p "$home/published"
+    find "$scratch" -name '*.jinja' -exec mv {} "$home/published/" \;
+    touch "$home/published/.made"
+    rm -rf "$scratch"
+fi
+echo "$(ls "$home/published" | wc -l) templates by themselves"
 echo "$(ls "$home/configs" | wc -l) families of chat templates"
