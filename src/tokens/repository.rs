@@ -147,3 +147,50 @@ const TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const SMALL: u64 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use jiff::civil::date;
+    use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    use super::{Kit, in_folder, read};
+    use crate::dialect::template::Conversation;
+
+    /// The prompt of no messages by the template of these files, and the file it is from.
+    fn prompt(files: &[(&str, Value)]) -> (String, String) {
+        let folder = TempDir::new().unwrap();
+        for (file, content) in files {
+            let text = content.as_str().map_or_else(|| content.to_string(), str::to_owned);
+            fs::write(folder.path().join(file), text).unwrap();
+        }
+        let (mut kit, mut flaws) = (Kit::default(), Vec::new());
+        read(&in_folder(folder.path()), &mut kit, &mut flaws);
+        assert!(flaws.is_empty(), "{flaws:?}");
+        let now = date(2024, 7, 4).at(0, 0, 0, 0);
+        let none = Conversation { messages: &[], tools: None, variables: None, now };
+        (kit.template.unwrap().render(&none).unwrap(), kit.template_from.unwrap().to_string())
+    }
+
+    #[test]
+    fn a_file_of_its_own_wins_over_the_templates_of_the_configuration() {
+        let list = json!([{"name": "tool_use", "template": "t"}, {"name": "default", "template": "{{ bos_token }}d"}]);
+        let config = json!({"bos_token": {"content": "<s>"}, "chat_template": list});
+        let old = ("chat_template.json", json!({"chat_template": "o"}));
+        let named = |text: &str, file: &str| (text.to_owned(), file.to_owned());
+        let files = [("tokenizer_config.json", config.clone()), ("chat_template.jinja", json!("j{{ bos_token }}"))];
+        assert_eq!(prompt(&files), named("j<s>", "chat_template.jinja"));
+        assert_eq!(prompt(&[("tokenizer_config.json", config), old.clone()]), named("d", "tokenizer_config.json"));
+        assert_eq!(prompt(&[old]), named("o", "chat_template.json"));
+    }
+
+    #[test]
+    fn the_begin_token_stays_where_the_configuration_says_that_none_is_added() {
+        for (adds, text) in [(json!(true), "x"), (json!(null), "x"), (json!(false), "<s>x")] {
+            let config = json!({"bos_token": "<s>", "add_bos_token": adds, "chat_template": "{{ bos_token }}x"});
+            assert_eq!(prompt(&[("tokenizer_config.json", config)]).0, text);
+        }
+    }
+}

@@ -2,13 +2,16 @@
 //!
 //! What the original has and no published template uses is left out, and refused where a template uses it: the filters
 //! `filesizeformat`, `random`, `urlize`, `wordwrap` and `xmlattr`; the function `lipsum`; `block`, `extends`, `include`
-//! and `import` (the original has no loader for the last three either); `varargs` and `kwargs` of macros; `\N{...}` in
-//! texts; the unary `+`; tuples without brackets in an expression; methods and attributes of numbers; methods that give bytes or tables
-//! (`encode`, `translate`, `maketrans`); the conversions `!r` and `!s`, `%` and fields within fields of `str.format`.
+//! and `import` (the original has no loader for the last three either); `varargs` and `kwargs` of macros; the unary `+`;
+//! tuples without brackets in an expression; texts as pairs in a loop; methods of numbers; methods that give bytes or
+//! tables (`encode`, `translate`, `maketrans`, `fromkeys`); the conversions `!r` and `!s`, `%` and fields within fields of
+//! `str.format`; `%` behind a format that is no text in quotes but a variable.
 //!
 //! Operators belong to the engine. Where the original refuses values of different kinds, as `none < 1` or `1 in 'ab'`,
-//! it compares them and goes on. A name of a map wins over its method in
-//! `map.items`. A default of a macro's parameter does not see the parameters before it, the values of a `with` do.
+//! it compares them and goes on; a list can be a key of a map. A name of a map wins over its method in `map.items`, where
+//! that is not called. A default of a macro's parameter does not see the parameters before it, the values of a `with` do.
+//! `pprint`, ranges, namespaces and groups are written otherwise; a letter like `ǆ` has no title form of its own; `\N{...}`
+//! stays as it is. `tests/fixtures/templates/gaps.jsonl` has an example of each, and a test holds the list to the truth.
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};

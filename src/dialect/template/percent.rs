@@ -92,6 +92,7 @@ impl Filler<'_, '_, '_> {
         };
         self.state.consume_fuel(4 + (shape.width + shape.precision.unwrap_or(0)) as u64 / 64)?;
         let (sign, text) = self.converted(conversion, &shape, &value)?;
+        self.state.consume_fuel(text.len() as u64 / 64)?;
         shape.pad(&sign, &text, !"srac".contains(conversion), written);
         Ok(())
     }

@@ -84,7 +84,7 @@ proptest! {
 
     #[test]
     fn json_of_a_text_is_read_back_as_that_text(text in text(), key in text()) {
-        let messages = [json!({"role": "user", "content": text, "a": {key: text}})];
+        let messages = [json!({"role": "user", "content": text, "a": {(key): text}})];
         for filter in ["tojson", "tojson(indent=2)", "tojson(ensure_ascii=true)", "tojson(sort_keys=true)"] {
             let written = render(&format!("{{{{ messages[0] | {filter} }}}}"), &messages).unwrap();
             let read: Map<String, Value> = serde_json::from_str(&written).unwrap();
