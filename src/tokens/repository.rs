@@ -167,7 +167,7 @@ mod tests {
             fs::write(folder.path().join(file), text).unwrap();
         }
         let (mut kit, mut flaws) = (Kit::default(), Vec::new());
-        read(&in_folder(folder.path()), &mut kit, &mut flaws);
+        read(&in_folder(folder.path()), false, &mut kit, &mut flaws);
         assert!(flaws.is_empty(), "{flaws:?}");
         let now = date(2024, 7, 4).at(0, 0, 0, 0);
         let none = Conversation { messages: &[], tools: None, variables: None, now };
