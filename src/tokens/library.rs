@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
 use crate::dialect::template::Template;
@@ -291,6 +293,14 @@ struct Gotten {
     failed: bool,
 }
 
+impl Gotten {
+    /// Of a model whose files made the gate itself fail.
+    fn broken() -> Self {
+        let missing = "its files could not be read: a bug in the gate";
+        Self { kit: Kit { missing: Some(missing.into()), ..Kit::default() }, file: None, bytes: 0, failed: true }
+    }
+}
+
 async fn acquire_all(
     fetcher: Fetcher,
     mut waiting: mpsc::UnboundedReceiver<Arc<CustomModel>>,
@@ -304,11 +314,12 @@ async fn acquire_all(
         };
         let Some(model) = model else { return };
         let gotten = tokio::select! {
-            gotten = acquire(&fetcher, &model, &rooms) => gotten,
+            gotten = AssertUnwindSafe(acquire(&fetcher, &model, &rooms)).catch_unwind() => gotten,
             _ = closed.wait_for(|closed| *closed) => return,
         };
         let Some(rooms) = rooms.upgrade() else { return };
-        rooms.put(&model, gotten);
+        // One model's files must not end the thread that fetches those of all.
+        rooms.put(&model, gotten.unwrap_or_else(|_| Gotten::broken()));
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Flow {
     /// Nothing more is wanted of the server.
     pub(super) over: bool,
     ended: bool,
+    /// An event went out that was too large to be read.
+    passed_unread: bool,
     /// It ended in an error.
     pub(super) failed: bool,
     /// A stop string ended it before the server did.
@@ -68,6 +70,7 @@ impl Flow {
             stray: Stray::default(),
             over: false,
             ended: false,
+            passed_unread: false,
             failed: false,
             cut_short: false,
         }
@@ -193,6 +196,7 @@ impl Flow {
             return self
                 .fail(br#"{"error":{"message":"the server sent an event that is too large to be translated"}}"#, run);
         }
+        self.passed_unread = true;
         run.keep(came.raw);
     }
 
@@ -242,7 +246,7 @@ impl Flow {
         if course.ended.is_some() {
             return Vec::new();
         }
-        let delta = match choice.remove("delta").or_else(|| choice.remove("message")) {
+        let delta = match choice.remove("delta").filter(|delta| !delta.is_null()).or_else(|| choice.remove("message")) {
             Some(Value::Object(delta)) => delta,
             _ => Map::new(),
         };
@@ -303,7 +307,7 @@ impl Flow {
         if mem::replace(&mut self.ended, true) || self.failed {
             return;
         }
-        if self.courses.is_empty() {
+        if self.courses.is_empty() && !self.passed_unread {
             let error = self.stray.error();
             return self.fail(&error, run);
         }

@@ -42,6 +42,9 @@ impl Probabilities {
         }
         self.shell = lists;
         self.tokens.extend(tokens);
+        // Those of no text wait for ever; nobody shows so many at once.
+        let beyond = self.tokens.len().saturating_sub(MOST_WAITING);
+        self.tokens.drain(..beyond);
         Value::Null
     }
 
@@ -93,6 +96,9 @@ impl Probabilities {
 fn bytes(token: &Value) -> usize {
     token.as_str().map_or(0, str::len)
 }
+
+/// Tokens whose log probabilities are kept until their text is shown.
+const MOST_WAITING: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

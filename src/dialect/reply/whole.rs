@@ -127,10 +127,11 @@ impl Mending<'_> {
         };
         let given = choice.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok());
         let index = self.plan.first_index.saturating_add(self.expect(given, place));
-        let message = match choice.remove("message").or_else(|| choice.remove("delta")) {
-            Some(Value::Object(message)) => message,
-            _ => Map::new(),
-        };
+        let message =
+            match choice.remove("message").filter(|message| !message.is_null()).or_else(|| choice.remove("delta")) {
+                Some(Value::Object(message)) => message,
+                _ => Map::new(),
+            };
         let came = written(&choice, &message, self.plan);
         self.texts.add(index, &came);
         self.texts.add(index, &arguments(&message));

@@ -129,10 +129,15 @@ fn text_length(rest: &str) -> usize {
 /// Behind the tag that ends a raw block.
 fn raw_end(source: &str, mut at: usize) -> usize {
     while let Some(opening) = find(source, at, "{%") {
-        let (tag, end) = tag(source, opening + 2, true);
         at = opening + 2;
-        if tag.tokens.first().is_some_and(|token| token.of(source) == "endraw") {
-            return end;
+        // Looked at by hand: what stands in a raw block is no tag, and may be an opening without an end.
+        let rest = &source[at..];
+        let word = rest.strip_prefix(['-', '+']).unwrap_or(rest).trim_start();
+        if let Some(behind) = word.strip_prefix("endraw") {
+            let behind = behind.trim_start();
+            if let Some(behind) = behind.strip_prefix(['-', '+']).unwrap_or(behind).strip_prefix("%}") {
+                return source.len() - behind.len();
+            }
         }
     }
     source.len()

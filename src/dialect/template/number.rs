@@ -70,6 +70,10 @@ pub fn integer(text: &str, base: u32) -> Option<i128> {
         },
         base => (prefixed(base).unwrap_or(digits), base),
     };
+    // A second sign would be read as one.
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
     let size = i128::from_str_radix(&plain_digits(digits)?, base).ok()?;
     Some(if text.starts_with('-') { -size } else { size })
 }

@@ -90,7 +90,7 @@ impl Filler<'_, '_, '_> {
             Some(named) => named.ok_or_else(|| broken("the name of a format is not in its map"))?,
             None => self.next()?,
         };
-        self.state.consume_fuel(4 + (shape.width + shape.precision.unwrap_or(0)) as u64 / 64)?;
+        self.state.consume_fuel(4 + shape.width.saturating_add(shape.precision.unwrap_or(0)) as u64 / 64)?;
         let (sign, text) = self.converted(conversion, &shape, &value)?;
         self.state.consume_fuel(text.len() as u64 / 64)?;
         shape.pad(&sign, &text, !"srac".contains(conversion), written);

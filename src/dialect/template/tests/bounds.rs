@@ -38,6 +38,9 @@ fn a_template_that_runs_or_grows_without_bound_is_stopped() {
         &format!("{big}{{{{ ('{{0}}' * 10000).format(s) }}}}"),
         &format!("{big}{{% for i in range(99) %}}{{{{ (s ~ s) | e | length }}}}{{{{ s | wordcount }}}}{{% endfor %}}"),
         &format!("{big}{{{{ '{}' % ((s,) * 1000) }}}}", "%s".repeat(1000)),
+        "{{ '%68719476736.18446744004990074880d' % 1 }}",
+        "{{ '%18446744073709551615.1d' % 1 }}",
+        "{% set s = '%z' * 500000 %}{% for i in range(99999) %}{{ strftime_now(s) }}{% endfor %}",
         "{{ 'a' | center(10**9) }}",
         "{{ '\\t'.expandtabs(10**9) }}",
         "{{ '%*d' % (10**9, 1) }}",
@@ -136,4 +139,13 @@ fn a_source_that_is_nested_too_deeply_is_stopped_before_it_is_compiled() {
     }
     assert_refused(&"{% if 1 %}".repeat(5000));
     assert_refused(&"{% for x in y %}".repeat(5000));
+}
+
+#[test]
+fn a_raw_block_of_openings_without_an_end_is_looked_through_once() {
+    // Read as tags, each of these would be read to the end of the source.
+    let source = format!("{{% raw %}}{}", "{%\n".repeat(50_000));
+    assert_refused(&source);
+    let closed = format!("{{% raw %}}{}{{%- endraw -%}} x", "{%".repeat(20_000));
+    assert_eq!(rendered(&closed, &json!([])).unwrap(), "{%".repeat(20_000) + "x");
 }
