@@ -2,22 +2,31 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Token counts of one attempt by kind; `None` is "nobody said", never zero.
 ///
 /// `cached_input`, `cache_write`, `audio_input` and `image_input` are subsets of `input`; `reasoning`,
 /// `audio_output` and `image_output` are subsets of `output` (OpenAI's `CompletionUsage` and
-/// `ResponseUsage`). They are never added on top.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// `ResponseUsage`); `cached_audio` and `cached_image` are subsets of `cached_input`, `cache_write_12h` is one of
+/// `cache_write`. They are never added on top.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Usage {
     /// All input tokens, cached ones included.
     pub input: Option<u64>,
     /// Input tokens read from the upstream's prompt cache.
     pub cached_input: Option<u64>,
+    /// Cached input tokens that are audio.
+    pub cached_audio: Option<u64>,
+    /// Cached input tokens that are image.
+    pub cached_image: Option<u64>,
     /// Input tokens written to the upstream's prompt cache.
     pub cache_write: Option<u64>,
+    /// Tokens written to the cache to live there for twelve hours.
+    #[serde(rename = "cacheWrite12h")]
+    pub cache_write_12h: Option<u64>,
     /// Input tokens that are audio.
     pub audio_input: Option<u64>,
     /// Input tokens that are image.
@@ -30,10 +39,22 @@ pub struct Usage {
     pub audio_output: Option<u64>,
     /// Output tokens that are image.
     pub image_output: Option<u64>,
-    /// Billable requests or tool calls, where an API counts those.
+    /// Billable requests, where an API counts those.
     pub requests: Option<u64>,
     /// Seconds of media, where an API counts those.
     pub seconds: Option<u64>,
+    /// Characters to be spoken, where speech is priced by them.
+    pub characters: Option<u64>,
+    /// Pictures that were made, where they are priced apiece.
+    pub images: Option<u64>,
+    /// Tokens that a model was trained on.
+    pub trained: Option<u64>,
+    /// Searches of the web that the upstream made for the call.
+    pub web_searches: Option<u64>,
+    /// Searches of files that the upstream made for the call.
+    pub file_searches: Option<u64>,
+    /// Sessions of the upstream's code interpreter.
+    pub code_sessions: Option<u64>,
 }
 
 impl Usage {
@@ -44,7 +65,7 @@ impl Usage {
 }
 
 /// How a [`Usage`] is known.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
     /// The upstream said so.
@@ -88,6 +109,40 @@ impl Serialize for Cost {
     }
 }
 
+impl Cost {
+    /// Reads dollars with at most twelve decimals, as [`fmt::Display`] writes them; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || part.len() > 12 || !plain(whole) || !plain(part) {
+            return None;
+        }
+        let amount: i128 = format!("{whole}{part:0<12}").parse().ok()?;
+        Some(Self(if negative { -amount } else { amount }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(CostVisitor)
+    }
+}
+
+struct CostVisitor;
+
+impl Visitor<'_> for CostVisitor {
+    type Value = Cost;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dollars with at most twelve decimals, as a text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Cost, E> {
+        Cost::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
 /// Pico-dollars in a dollar.
 pub const PICO: u128 = 1_000_000_000_000;
 
@@ -104,6 +159,11 @@ mod tests {
             (-5, "-0.000000000005"),
         ] {
             assert_eq!(Cost(pico).to_string(), text);
+            assert_eq!(Cost::parse(text), Some(Cost(pico)));
+        }
+        assert_eq!(Cost::parse("12.5"), Some(Cost(12_500_000_000_000)));
+        for text in ["", ".5", "1.0000000000001", "1e3", "+1", "--1", "1.-5"] {
+            assert_eq!(Cost::parse(text), None, "{text}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use http::Method;
-use serde::{Serialize, Serializer};
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// An API form that names a model.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -66,17 +67,57 @@ impl Dialect {
     ];
 }
 
+/// Something made by an earlier call, whose usage may be told only when it is asked for again.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Job {
+    /// `/v1/batches` and below.
+    Batch,
+    /// `/v1/fine_tuning/jobs` and below.
+    FineTuning,
+    /// `GET /v1/responses/{id}`, and its cancelling.
+    Response,
+    /// Runs of assistants: `/v1/threads/runs`, `/v1/threads/{id}/runs` and below.
+    Run,
+    /// `/v1/videos` and below.
+    Video,
+}
+
+impl Job {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Batch, Self::FineTuning, Self::Response, Self::Run, Self::Video];
+}
+
+/// A conversation in both directions on one connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Socket {
+    /// `/v1/live/sessions`.
+    Live,
+    /// `/v1/realtime`.
+    Realtime,
+    /// `/v1/responses`.
+    Responses,
+}
+
+impl Socket {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Live, Self::Realtime, Self::Responses];
+}
+
 /// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Endpoint {
     /// A call that names a model in its body.
     Call(Dialect),
+    /// Something that an earlier call made.
+    Job(Job),
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`, the id percent-decoded.
     Model(String),
     /// Anything else under the host.
     Other,
+    /// A WebSocket.
+    Socket(Socket),
 }
 
 impl Endpoint {
@@ -116,9 +157,25 @@ impl Endpoint {
             Self::Call(Dialect::Speech) => "/v1/audio/speech",
             Self::Call(Dialect::Transcription) => "/v1/audio/transcriptions",
             Self::Call(Dialect::Translation) => "/v1/audio/translations",
+            Self::Job(Job::Batch) => "/v1/batches",
+            Self::Job(Job::FineTuning) => "/v1/fine_tuning/jobs",
+            Self::Job(Job::Response) => "/v1/responses/{id}",
+            Self::Job(Job::Run) => "/v1/threads/runs",
+            Self::Job(Job::Video) => "/v1/videos",
             Self::Models | Self::Model(_) => "/v1/models",
             Self::Other => "other",
+            Self::Socket(Socket::Live) => "/v1/live/sessions",
+            Self::Socket(Socket::Realtime) => "/v1/realtime",
+            Self::Socket(Socket::Responses) => "/v1/responses+ws",
         }
+    }
+
+    /// The operation of this name; the id of a model is not part of it.
+    pub fn named(name: &str) -> Option<Self> {
+        let calls = Dialect::ALL.into_iter().map(Self::Call);
+        let jobs = Job::ALL.into_iter().map(Self::Job);
+        let sockets = Socket::ALL.into_iter().map(Self::Socket);
+        calls.chain(jobs).chain(sockets).chain([Self::Models, Self::Other]).find(|endpoint| endpoint.name() == name)
     }
 }
 
@@ -131,6 +188,13 @@ impl fmt::Display for Endpoint {
 impl Serialize for Endpoint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| de::Error::custom(format!("`{name}` is no endpoint")))
     }
 }
 
@@ -154,6 +218,16 @@ fn percent_decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_operation_is_found_by_its_name() {
+        let calls = Dialect::ALL.map(Endpoint::Call).into_iter();
+        let others = Job::ALL.map(Endpoint::Job).into_iter().chain(Socket::ALL.map(Endpoint::Socket));
+        for endpoint in calls.chain(others).chain([Endpoint::Models, Endpoint::Other]) {
+            assert_eq!(Endpoint::named(endpoint.name()), Some(endpoint));
+        }
+        assert_eq!(Endpoint::named("/v1/nothing"), None);
+    }
 
     #[test]
     fn operations_are_told_apart_by_method_and_whole_path() {

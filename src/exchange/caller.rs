@@ -16,8 +16,10 @@ pub fn caller(origin: &Origin, headers: &HeaderMap) -> Client {
     Client {
         address: origin.client.to_canonical(),
         process: None,
+        path: None,
         agent: text(USER_AGENT),
         label: text(LABEL).filter(|label| !label.is_empty()),
+        key: None,
     }
 }
 

@@ -72,7 +72,7 @@ impl Exchange<'_> {
                 self.call(head, path, &booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
-            Endpoint::Other => self.other(&head, path, body, &booking).await,
+            Endpoint::Job(_) | Endpoint::Other | Endpoint::Socket(_) => self.other(&head, path, body, &booking).await,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::exchange::caller::bounded;
 use crate::exchange::custom::reckoning::{Reckoning, Written};
 use crate::ledger::Ledger;
-use crate::ledger::entry::{Client, Entry, Ingress, Model, Outcome, Tier};
+use crate::ledger::entry::{Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::{Price, Sale};
@@ -55,6 +55,7 @@ impl Booking {
         let mut entry = self.entry(number);
         entry.route = Some(target.route.clone());
         entry.model.sent = sent;
+        self.ledger.begin(&entry);
         Receipt(Some(Box::new(Open {
             entry,
             begun: self.begun,
@@ -81,6 +82,7 @@ impl Booking {
     fn entry(&self, attempt: u32) -> Entry {
         Entry {
             id: if attempt > 1 { format!("{}-{attempt}", self.id).into() } else { Arc::clone(&self.id) },
+            session: None,
             time: self.time,
             duration_ms: 0,
             first_byte_ms: None,
@@ -99,7 +101,13 @@ impl Booking {
             raw_usage: None,
             tier: Tier { asked: self.tier.clone(), served: None },
             cost: None,
+            region: Region::default(),
+            media: Media::default(),
             price_source: None,
+            rates: None,
+            repriced: None,
+            deferred: false,
+            after_close: None,
             upstream_id: None,
             bytes_up: self.bytes_up,
             bytes_down: 0,
@@ -298,7 +306,14 @@ mod tests {
             id: "id".into(),
             time: Timestamp::UNIX_EPOCH,
             begun: Instant::now(),
-            client: Client { address: Ipv4Addr::LOCALHOST.into(), process: None, agent: None, label: None },
+            client: Client {
+                address: Ipv4Addr::LOCALHOST.into(),
+                process: None,
+                path: None,
+                agent: None,
+                label: None,
+                key: None,
+            },
             ingress: Ingress::Connect,
             host: "api.openai.com".into(),
             endpoint: Endpoint::Other,

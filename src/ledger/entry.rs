@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::dialect::endpoint::Endpoint;
@@ -14,11 +14,13 @@ use crate::units::{Basis, Cost, Usage};
 /// One upstream attempt, or one call that was refused before any.
 ///
 /// Prompts and replies are never part of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// Unique; sorts by time.
     pub id: Arc<str>,
+    /// The entry of the connection that this one is a turn of.
+    pub session: Option<Arc<str>>,
     /// When the attempt began.
     pub time: Timestamp,
     /// From the beginning to the last byte.
@@ -53,11 +55,23 @@ pub struct Entry {
     pub raw_usage: Option<Box<RawValue>>,
     /// Service tiers.
     pub tier: Tier,
+    /// Regions.
+    pub region: Region,
+    /// What was made, where its form decides about its price.
+    pub media: Media,
     /// `costUsd`: exact dollars; `None` is unpriced.
     #[serde(rename = "costUsd")]
     pub cost: Option<Cost>,
     /// Where the price came from.
     pub price_source: Option<Arc<str>>,
+    /// The rates that the cost was reckoned with, as JSON.
+    pub rates: Option<Arc<RawValue>>,
+    /// What the cost was before it was reckoned anew; the first of them where that happened several times.
+    pub repriced: Option<Repriced>,
+    /// The usage of what this call began is told by a later call, and booked there.
+    pub deferred: bool,
+    /// What became of the upstream after its client had left.
+    pub after_close: Option<AfterClose>,
     /// The upstream's id of the reply object.
     pub upstream_id: Option<Box<str>>,
     /// Bytes of the request body.
@@ -69,20 +83,24 @@ pub struct Entry {
 }
 
 /// Who called.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Client {
     /// The peer's address.
     pub address: IpAddr,
-    /// The program, where it is known.
+    /// The name of the program, where it is known.
     pub process: Option<Arc<str>>,
+    /// The path of the program, where it is known.
+    pub path: Option<Arc<str>>,
     /// The `user-agent` header, at most 128 bytes.
     pub agent: Option<Arc<str>>,
     /// The label that the client or the way in carried.
     pub label: Option<Arc<str>>,
+    /// A fingerprint of the key that the client sent, made with a key of this installation.
+    pub key: Option<Arc<str>>,
 }
 
 /// The way in.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ingress {
     /// The gate's own address used as the API's base URL.
@@ -94,7 +112,7 @@ pub enum Ingress {
 }
 
 /// A model under its names, each at most 128 bytes.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Model {
     /// What the client asked for.
     pub asked: Option<Arc<str>>,
@@ -105,7 +123,7 @@ pub struct Model {
 }
 
 /// Service tiers.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Tier {
     /// What the client asked for.
     pub asked: Option<Box<str>>,
@@ -113,8 +131,51 @@ pub struct Tier {
     pub served: Option<Box<str>>,
 }
 
+/// Regions, such as `eu`, at most 128 bytes each; `None` is the global service.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Region {
+    /// That of the host that the client asked for.
+    pub asked: Option<Arc<str>>,
+    /// That of the host that served, or the one that the reply names.
+    pub served: Option<Arc<str>>,
+}
+
+/// What was made, at most 128 bytes each.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Media {
+    /// Such as `1024x1536` or `720p`.
+    pub size: Option<Box<str>>,
+    /// Such as `low`.
+    pub quality: Option<Box<str>>,
+}
+
+/// What a cost was before it was reckoned anew.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repriced {
+    /// When it was reckoned anew.
+    pub time: Timestamp,
+    /// `costUsd`: the cost before; `None` is unpriced.
+    #[serde(rename = "costUsd")]
+    pub cost: Option<Cost>,
+    /// Where the price came from before.
+    pub price_source: Option<Arc<str>>,
+}
+
+/// What became of the upstream after its client had left.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterClose {
+    /// It was closed at once.
+    Cancelled,
+    /// It was read to its end, or to its usage.
+    Drained,
+    /// It was read on, but not to its end: too long, too slow, or one too many.
+    GivenUp,
+}
+
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The client went away before the end.

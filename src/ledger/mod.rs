@@ -1,5 +1,6 @@
 //! The books: every upstream attempt once, summed and listed.
 
+pub mod claims;
 pub mod entry;
 mod hours;
 pub mod ids;
@@ -19,7 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
-use self::entry::{Entry, Model, Tier};
+use self::claims::{Claim, Claims};
+use self::entry::{Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
 use self::key::Registry;
 use self::names::{LONGEST, shortened};
@@ -42,8 +44,21 @@ impl Ledger {
             hours: Hours::new(),
             ring: Ring::new(entries),
             tunnels: Tunnels::default(),
+            claims: Claims::default(),
             closed: AtomicBool::new(false),
         }))
+    }
+
+    /// Says that an attempt is about to be made; called before its first byte is sent.
+    ///
+    /// The entry is as it will be posted, as far as that is known yet.
+    pub fn begin(&self, entry: &Entry) {
+        let _ = entry;
+    }
+
+    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book.
+    pub fn claim(&self, upstream_id: &str) -> Claim {
+        self.0.claims.claim(upstream_id)
     }
 
     /// Books one attempt. Any thread may call it; it takes no time worth awaiting.
@@ -53,6 +68,9 @@ impl Ledger {
             tracing::warn!(id = %entry.id, "an entry came after the books were closed");
         }
         bound(&mut entry);
+        if let Some(upstream_id) = &entry.upstream_id {
+            books.claims.see(upstream_id, entry.usage.is_some());
+        }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
         // A durable journal takes its copy of the entry here, before the ring owns it.
         books.ring.push(key, entry);
@@ -98,6 +116,7 @@ struct Books {
     hours: Hours,
     ring: Ring,
     tunnels: Tunnels,
+    claims: Claims,
     closed: AtomicBool,
 }
 
@@ -105,13 +124,17 @@ struct Books {
 fn bound(entry: &mut Entry) {
     let Model { asked, sent, served } = &mut entry.model;
     let client = &mut entry.client;
-    for name in [asked, sent, served, &mut client.label, &mut client.agent, &mut client.process] {
+    let Region { asked: near, served: far } = &mut entry.region;
+    let names = [asked, sent, served, near, far];
+    let strangers = [&mut client.label, &mut client.agent, &mut client.process, &mut client.path, &mut client.key];
+    for name in names.into_iter().chain(strangers) {
         if let Some(text) = name.as_deref().filter(|text| text.len() > LONGEST) {
             *name = Some(shortened(text).into());
         }
     }
     let Tier { asked, served } = &mut entry.tier;
-    for name in [asked, served, &mut entry.upstream_id] {
+    let Media { size, quality } = &mut entry.media;
+    for name in [asked, served, size, quality, &mut entry.upstream_id] {
         if let Some(text) = name.as_deref().filter(|text| text.len() > LONGEST) {
             *name = Some(shortened(text).into());
         }

@@ -88,8 +88,8 @@ impl Object<'_> {
             reasoning: detail(&output, |details| details.reasoning_tokens),
             audio_output: detail(&output, |details| details.audio_tokens),
             image_output: detail(&output, |details| details.image_tokens),
-            requests: None,
             seconds: self.seconds.map(|raw| seconds(raw.get())).transpose()?,
+            ..Usage::default()
         })
     }
 }

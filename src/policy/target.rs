@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dialect::bridge::Bridge;
 use crate::net::host::HostPort;
@@ -94,7 +94,7 @@ impl Credential {
 }
 
 /// Which rule chose a target.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteKind {
     /// A custom model's own endpoint.
@@ -106,7 +106,7 @@ pub enum RouteKind {
 }
 
 /// A route's kind and name, as the books show it.
-#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 pub struct Route {
     /// Which rule chose it.
     pub kind: RouteKind,

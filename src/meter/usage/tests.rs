@@ -18,6 +18,7 @@ fn every_spelling_is_read() {
         image_output: Some(2),
         requests: None,
         seconds: None,
+        ..Usage::default()
     };
     for (input, output, of_input, of_output) in [
         ("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"),
