@@ -8,7 +8,7 @@ use super::entry::{Client, Ingress, Outcome};
 use super::key::By;
 use super::totals::Totals;
 use super::*;
-use crate::dialect::endpoint::Dialect;
+use crate::dialect::endpoint::{Dialect, Job};
 use crate::policy::target::{Route, RouteKind};
 use crate::units::{Basis, Cost, Usage};
 
@@ -209,8 +209,9 @@ fn an_entry_has_the_names_of_the_contract() {
     let page = serde_json::to_value(ledger.entries(&Query::default())).unwrap();
     assert_eq!(page["next"], json!(null));
     let names: Vec<_> = page["entries"][0].as_object().unwrap().keys().cloned().collect();
-    let expected = "id time durationMs firstByteMs client ingress host endpoint stream model route attempt status \
-                    outcome usage basis rawUsage tier costUsd priceSource upstreamId bytesUp bytesDown error";
+    let expected = "id session time durationMs firstByteMs client ingress host endpoint stream model route attempt status \
+                    outcome usage basis rawUsage tier region media costUsd priceSource rates repriced deferred \
+                    afterClose upstreamId bytesUp bytesDown error";
     assert_eq!(names.join(" "), expected);
 }
 
@@ -302,7 +303,7 @@ proptest! {
 fn only_calls_that_may_be_charged_count_as_unpriced() {
     let unpriced = |endpoint: Endpoint, outcome| {
         let mut totals = Totals::default();
-        totals.add(&Entry { endpoint, outcome, cost: None, ..entry("m", NOON) });
+        totals.add(&Entry { endpoint, outcome, usage: None, cost: None, ..entry("m", NOON) });
         totals.unpriced_requests
     };
     let call = || Endpoint::Call(Dialect::Chat);
@@ -312,6 +313,12 @@ fn only_calls_that_may_be_charged_count_as_unpriced() {
             assert_eq!(unpriced(free, outcome), 0, "{outcome:?}");
         }
     }
+    let mut totals = Totals::default();
+    let told = |deferred| Entry { endpoint: Endpoint::Job(Job::Batch), cost: None, deferred, ..entry("m", NOON) };
+    totals.add(&told(false));
+    assert_eq!(totals.unpriced_requests, 1, "usage without a price");
+    totals.add(&told(true));
+    assert_eq!(totals.unpriced_requests, 1, "its usage is told by a later call");
     for outcome in [Outcome::Refused, Outcome::UpstreamError] {
         assert_eq!(unpriced(call(), outcome), 0, "{outcome:?}");
     }
