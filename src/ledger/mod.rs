@@ -4,6 +4,7 @@ pub mod claims;
 pub mod entry;
 mod hours;
 pub mod ids;
+pub mod journal;
 pub mod key;
 pub mod names;
 pub mod page;

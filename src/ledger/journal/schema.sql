@@ -73,7 +73,9 @@ CREATE TABLE entries (
   cell              INTEGER NOT NULL      -- the row of `hours` that this one is summed up in
 );
 CREATE INDEX entries_by_time ON entries (time_ms);
-CREATE INDEX entries_by_upstream_id ON entries (upstream_id) WHERE upstream_id IS NOT NULL;
+-- The ids of chat completions are many, in no order, and nothing is told of them again.
+CREATE INDEX entries_by_upstream_id ON entries (upstream_id)
+  WHERE upstream_id IS NOT NULL AND endpoint NOT IN ('/v1/chat/completions', '/v1/completions');
 
 -- The sums of `entries` by hour, which `/stats` is answered from.
 CREATE TABLE hours (
@@ -112,8 +114,7 @@ CREATE TABLE open (
 -- What happened to this file itself.
 CREATE TABLE events (
   time_ms INTEGER NOT NULL,
-  event   TEXT NOT NULL                   -- such as `made`, `recovered` or `salvaged`
-                                          -- followed by what was found or lost
+  event   TEXT NOT NULL                   -- in a sentence
 );
 
 -- For people: times and dollars as they are read.
@@ -135,8 +136,10 @@ CREATE VIEW calls AS SELECT
   output,
   reasoning,
   CASE typeof(cost_pico) WHEN 'integer' THEN printf('%s%d.%012d', CASE WHEN cost_pico < 0 THEN '-' ELSE '' END,
-    abs(cost_pico / 1000000000000), abs(cost_pico % 1000000000000)) END AS cost_usd, -- exact, a text
-  cost_pico / 1000000000000.0 AS cost_usd_approx,                                    -- for sums on the fly
+    abs(cost_pico / 1000000000000), abs(cost_pico % 1000000000000))
+    WHEN 'text' THEN substr(cost_pico, 1, length(cost_pico) - 12) || '.' || substr(cost_pico, -12)
+  END AS cost_usd,                                -- exact, a text
+  cost_pico / 1000000000000.0 AS cost_usd_approx, -- for sums on the fly
   price_source,
   duration_ms,
   error

@@ -1,0 +1,10 @@
+//! The books on disk: a SQLite file that outlives the process, and a spool beside it that outlives its kill.
+
+mod cells;
+pub mod read;
+mod row;
+mod schema;
+mod words;
+
+#[cfg(test)]
+mod tests;
