@@ -1,13 +1,21 @@
 //! What is written to the journal is read back as it was.
 
+mod harm;
+mod life;
+
 use proptest::prelude::*;
-use rusqlite::Connection;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
 use serde_json::value::RawValue;
 
+use super::status::State;
 use super::words::Word;
 use super::*;
 use crate::dialect::endpoint::{Dialect, Endpoint, Job, Socket};
+use crate::ledger::Ledger;
 use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Repriced, Tier};
+use crate::ledger::stats::StatsQuery;
 use crate::policy::target::{Route, RouteKind};
 use crate::units::{Basis, Cost, Usage};
 
@@ -27,9 +35,26 @@ fn usage() -> BoxedStrategy<Usage> {
     proptest::array::uniform20(proptest::option::of(count()))
         .prop_map(|counts| {
             let names = [
-                "input", "cachedInput", "cachedAudio", "cachedImage", "cacheWrite", "cacheWrite12h", "audioInput",
-                "imageInput", "output", "reasoning", "audioOutput", "imageOutput", "requests", "seconds", "characters",
-                "images", "trained", "webSearches", "fileSearches", "codeSessions",
+                "input",
+                "cachedInput",
+                "cachedAudio",
+                "cachedImage",
+                "cacheWrite",
+                "cacheWrite12h",
+                "audioInput",
+                "imageInput",
+                "output",
+                "reasoning",
+                "audioOutput",
+                "imageOutput",
+                "requests",
+                "seconds",
+                "characters",
+                "images",
+                "trained",
+                "webSearches",
+                "fileSearches",
+                "codeSessions",
             ];
             let members = names.into_iter().map(str::to_owned).zip(counts.map(|count| serde_json::json!(count)));
             serde_json::from_value(serde_json::Value::Object(members.collect())).unwrap()
@@ -55,9 +80,8 @@ pub(super) fn entry() -> BoxedStrategy<Entry> {
     let calls = Dialect::ALL.map(Endpoint::Call).into_iter().chain(Job::ALL.map(Endpoint::Job));
     let endpoints: Vec<Endpoint> =
         calls.chain(Socket::ALL.map(Endpoint::Socket)).chain([Endpoint::Models, Endpoint::Other]).collect();
-    let who = (any::<std::net::IpAddr>(), maybe(), maybe(), maybe(), maybe(), maybe()).prop_map(
-        |(address, process, path, agent, label, key)| Client { address, process, path, agent, label, key },
-    );
+    let who = (any::<std::net::IpAddr>(), maybe(), maybe(), maybe(), maybe(), maybe())
+        .prop_map(|(address, process, path, agent, label, key)| Client { address, process, path, agent, label, key });
     let ways = proptest::sample::select(vec![Ingress::BaseUrl, Ingress::Connect, Ingress::Forward]);
     let outcomes = proptest::sample::select(vec![
         Outcome::ClientClosed,
@@ -73,8 +97,11 @@ pub(super) fn entry() -> BoxedStrategy<Entry> {
     let ends = proptest::sample::select(vec![AfterClose::Cancelled, AfterClose::Drained, AfterClose::GivenUp]);
     let route = (kinds, text()).prop_map(|(kind, name)| Route { kind, name: name.into() });
     let model = (maybe(), maybe(), maybe()).prop_map(|(asked, sent, served)| Model { asked, sent, served });
-    let repriced = (time(), proptest::option::of(cost()), maybe())
-        .prop_map(|(time, cost, price_source)| Repriced { time, cost, price_source });
+    let repriced = (time(), proptest::option::of(cost()), maybe()).prop_map(|(time, cost, price_source)| Repriced {
+        time,
+        cost,
+        price_source,
+    });
     let first = (
         ("[0-9A-Z]{26}", maybe(), time(), count(), proptest::option::of(count())),
         (who, ways, text(), proptest::sample::select(endpoints), any::<bool>()),
@@ -129,7 +156,7 @@ proptest! {
     fn an_entry_is_read_back_as_it_was_written(entry in entry(), seq in 1..=i64::MAX as u64) {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection).unwrap();
-        let mut insert = connection.prepare(&row::insertion()).unwrap();
+        let mut insert = connection.prepare(row::insertion()).unwrap();
         row::bind(&mut insert, &entry, Some(seq), 7).unwrap();
         insert.raw_execute().unwrap();
         let select = format!("{} FROM entries", row::selection());
@@ -173,7 +200,7 @@ fn people_read_times_and_exact_dollars() {
     {
         let mut one = crate::ledger::tests::entry("gpt-4o", "2026-11-22T12:00:00.007Z");
         (one.id, one.cost) = (number.to_string().into(), cost);
-        let mut insert = connection.prepare(&row::insertion()).unwrap();
+        let mut insert = connection.prepare(row::insertion()).unwrap();
         row::bind(&mut insert, &one, None, 1).unwrap();
         insert.raw_execute().unwrap();
         let told = connection
@@ -183,4 +210,44 @@ fn people_read_times_and_exact_dollars() {
             .unwrap();
         assert_eq!(told, ("2026-11-22T12:00:00.007Z".into(), shown.map(Into::into)));
     }
+}
+
+/// Waits until `fact` is one, and fails after twenty seconds.
+fn until(what: &str, fact: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !fact() {
+        assert!(begun.elapsed().as_secs() < 20, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn until_written(ledger: &Ledger) {
+    until("all is written", || {
+        let status = ledger.journal();
+        status.state == State::Ok && status.pending == 0
+    });
+}
+
+/// A small entry with an id of its own.
+fn numbered(number: u64) -> Entry {
+    let mut entry = crate::ledger::tests::entry(&format!("m{}", number % 3), "2026-11-22T12:00:00Z");
+    entry.id = format!("{number:026}").into();
+    entry
+}
+
+/// A journal that is only looked at.
+fn rows(path: &Path, question: &str) -> Vec<String> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut statement = connection.prepare(question).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn number(path: &Path, question: &str) -> i64 {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    connection.query_row(question, [], |row| row.get(0)).unwrap()
+}
+
+fn requests(ledger: &Ledger) -> u64 {
+    ledger.stats(&StatsQuery::default()).totals.totals.requests
 }
