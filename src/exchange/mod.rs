@@ -13,6 +13,7 @@ pub mod metered;
 pub mod models;
 pub mod origin;
 pub mod parts;
+pub mod peer;
 pub mod pipeline;
 pub mod receipt;
 pub mod relay;

@@ -84,6 +84,7 @@ impl Exchange<'_> {
             time: self.time,
             begun: self.begun,
             client: caller(self.origin, &head.headers),
+            program: self.origin.peer.program.clone(),
             ingress: self.origin.ingress,
             host: self.origin.at.host.to_string().into(),
             endpoint,
