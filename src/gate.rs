@@ -82,6 +82,7 @@ impl Gate {
             shared_roots: setup.upstream.roots.clone(),
         })?;
         let ledger = Ledger::new(setup.limits.entries);
+        ledger.hold_to(&setup.budgets);
         let seed = seed()?;
         let connector = Arc::new(connector);
         let library = match hub {

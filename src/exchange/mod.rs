@@ -1,5 +1,6 @@
 //! One request and its response: recognise, route, rewrite, send, meter, book.
 
+mod afford;
 pub mod answer;
 pub mod attempt;
 pub mod caller;

@@ -11,6 +11,7 @@ use crate::exchange::caller::{bounded, name_program};
 use crate::exchange::custom::reckoning::{Reckoning, Written};
 use crate::ledger::Ledger;
 use crate::ledger::entry::{Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::{Price, Sale};
@@ -49,6 +50,8 @@ pub struct Booking {
     pub tier: Option<Box<str>>,
     /// Bytes of the request body.
     pub bytes_up: u64,
+    /// What is reserved for it; goes with its last attempt.
+    pub hold: Option<Arc<Hold>>,
 }
 
 impl Booking {
@@ -67,6 +70,7 @@ impl Booking {
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
             program: self.program.clone(),
+            hold: self.hold.clone(),
             uploaded: None,
             deserted: None,
             ended: false,
@@ -138,6 +142,7 @@ struct Open {
     own_price: Option<Price>,
     base_model: Option<Arc<str>>,
     program: Asked,
+    hold: Option<Arc<Hold>>,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
     /// Says whether the client has left while the whole reply was awaited.
@@ -226,7 +231,8 @@ pub struct End<'a> {
 
 impl Open {
     fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Self { mut entry, begun, ledger, policy, own_price, base_model, program, uploaded, deserted, ended } = self;
+        let Self { mut entry, begun, ledger, policy, own_price, base_model, program, hold, uploaded, deserted, ended } =
+            self;
         name_program(&mut entry.client, &program);
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
@@ -266,6 +272,8 @@ impl Open {
         }
         log(&entry);
         ledger.post(entry);
+        // Only now, so that at no moment neither counts.
+        drop(hold);
     }
 }
 
@@ -330,6 +338,7 @@ mod tests {
             model: None,
             tier: None,
             bytes_up: 0,
+            hold: None,
         }
     }
 

@@ -14,7 +14,7 @@ const DIRECTIONS: [(&str, &[&str]); 20] = [
     ("tokens", &["dialect", "policy", "system", "units", "upstream"]),
     ("upstream", &["policy", "system"]),
     ("admin", &["ca", "ledger", "policy"]),
-    ("config", &["dialect", "policy"]),
+    ("config", &["dialect", "policy", "units"]),
     ("ledger", &["dialect", "policy", "units"]),
     ("meter", &["dialect", "units"]),
     ("policy", &["dialect", "units"]),
