@@ -69,10 +69,12 @@ impl Exchange<'_> {
                 let call = call.inspect_err(|fault| {
                     booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
                 })?;
-                self.call(head, path, &booking, &call).await
+                self.call(head, path, &mut booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
-            Endpoint::Job(_) | Endpoint::Other | Endpoint::Socket(_) => self.other(&head, path, body, &booking).await,
+            Endpoint::Job(_) | Endpoint::Other | Endpoint::Socket(_) => {
+                self.other(&head, path, body, &mut booking).await
+            }
         }
     }
 
@@ -84,6 +86,7 @@ impl Exchange<'_> {
             time: self.time,
             begun: self.begun,
             client: caller(self.origin, &head.headers),
+            program: self.origin.peer.program.clone(),
             ingress: self.origin.ingress,
             host: self.origin.at.host.to_string().into(),
             endpoint,
@@ -91,6 +94,7 @@ impl Exchange<'_> {
             model: None,
             tier: None,
             bytes_up: 0,
+            hold: None,
         }
     }
 
@@ -142,14 +146,16 @@ impl Exchange<'_> {
         &self,
         mut head: Head,
         path: PathAndQuery,
-        booking: &Booking,
+        booking: &mut Booking,
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
+        let Some(first) = targets.first() else { return Err(Fault::internal()) };
+        self.spend(booking, first, &head.headers)?;
+        booking.afford(first, &head.method, path.path(), Some(call)).await?;
         if let [target] = &*targets
             && let Some(custom) = &target.custom
         {
-            self.spend(booking, target, &head.headers)?;
             // Boxed, so that other calls do not keep room for what only these do.
             return Box::pin(self.custom(head, booking, (call, target, custom))).await;
         }
@@ -158,9 +164,7 @@ impl Exchange<'_> {
         let has_credential = headers::has_credential(&head.headers);
         let mut tried = Fault::internal();
         for (number, target) in (1..).zip(&targets) {
-            if number == 1 {
-                self.spend(booking, target, &head.headers)?;
-            } else if target.credential.secret().is_some() && !has_credential {
+            if number > 1 && target.credential.secret().is_some() && !has_credential {
                 break;
             }
             let metering = booking.policy.metering;
@@ -205,11 +209,15 @@ impl Exchange<'_> {
         head: &Head,
         path: PathAndQuery,
         body: Incoming,
-        booking: &Booking,
+        booking: &mut Booking,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        if let Err(fault) = self.spend(booking, target, &head.headers) {
+        let mut fit = self.spend(booking, target, &head.headers);
+        if fit.is_ok() {
+            fit = booking.afford(target, &head.method, path.path(), None).await;
+        }
+        if let Err(fault) = fit {
             Box::pin(inbound::discard(body, &head.headers)).await;
             return Err(fault);
         }

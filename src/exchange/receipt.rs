@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::dialect::endpoint::{Dialect, Endpoint};
-use crate::exchange::caller::bounded;
+use crate::exchange::caller::{bounded, name_program};
 use crate::exchange::custom::reckoning::{Reckoning, Written};
 use crate::ledger::Ledger;
 use crate::ledger::entry::{Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::{Price, Sale};
 use crate::policy::target::{Route, Target};
+use crate::system::programs::Asked;
 use crate::units::Basis;
 
 /// What is known of a call before it is tried anywhere; one attempt after the other is opened from it.
@@ -32,6 +34,8 @@ pub struct Booking {
     pub begun: Instant,
     /// Who called.
     pub client: Client,
+    /// Its program, where that is known only later.
+    pub program: Asked,
     /// The way in.
     pub ingress: Ingress,
     /// The host that the client asked for.
@@ -46,6 +50,8 @@ pub struct Booking {
     pub tier: Option<Box<str>>,
     /// Bytes of the request body.
     pub bytes_up: u64,
+    /// What is reserved for it; goes with its last attempt.
+    pub hold: Option<Arc<Hold>>,
 }
 
 impl Booking {
@@ -63,6 +69,8 @@ impl Booking {
             policy: Arc::clone(&self.policy),
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
+            program: self.program.clone(),
+            hold: self.hold.clone(),
             uploaded: None,
             deserted: None,
             ended: false,
@@ -80,13 +88,15 @@ impl Booking {
     }
 
     fn entry(&self, attempt: u32) -> Entry {
+        let mut client = self.client.clone();
+        name_program(&mut client, &self.program);
         Entry {
             id: if attempt > 1 { format!("{}-{attempt}", self.id).into() } else { Arc::clone(&self.id) },
             session: None,
             time: self.time,
             duration_ms: 0,
             first_byte_ms: None,
-            client: self.client.clone(),
+            client,
             ingress: self.ingress,
             host: Arc::clone(&self.host),
             endpoint: self.endpoint.clone(),
@@ -131,6 +141,8 @@ struct Open {
     policy: Arc<Policy>,
     own_price: Option<Price>,
     base_model: Option<Arc<str>>,
+    program: Asked,
+    hold: Option<Arc<Hold>>,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
     /// Says whether the client has left while the whole reply was awaited.
@@ -219,7 +231,9 @@ pub struct End<'a> {
 
 impl Open {
     fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Self { mut entry, begun, ledger, policy, own_price, base_model, uploaded, deserted, ended } = self;
+        let Self { mut entry, begun, ledger, policy, own_price, base_model, program, hold, uploaded, deserted, ended } =
+            self;
+        name_program(&mut entry.client, &program);
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
         }
@@ -258,6 +272,8 @@ impl Open {
         }
         log(&entry);
         ledger.post(entry);
+        // Only now, so that at no moment neither counts.
+        drop(hold);
     }
 }
 
@@ -314,6 +330,7 @@ mod tests {
                 label: None,
                 key: None,
             },
+            program: Asked::default(),
             ingress: Ingress::Connect,
             host: "api.openai.com".into(),
             endpoint: Endpoint::Other,
@@ -321,6 +338,7 @@ mod tests {
             model: None,
             tier: None,
             bytes_up: 0,
+            hold: None,
         }
     }
 
