@@ -70,7 +70,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A WAVE file of so many bytes of samples, at so many bytes a second.
-    pub fn wave_file(bytes_a_second: u32, samples: usize, told: u32) -> Vec<u8> {
+    pub(crate) fn wave_file(bytes_a_second: u32, samples: usize, told: u32) -> Vec<u8> {
         let mut file = b"RIFF\0\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0\x01\0\x01\0".to_vec();
         file.extend((bytes_a_second / 2).to_le_bytes());
         file.extend(bytes_a_second.to_le_bytes());

@@ -58,6 +58,14 @@ pub fn supplement(entry: &mut Entry, extra: &Extra, facts: &Facts) {
         entry.media.size = size.cloned();
         entry.media.quality = quality.cloned();
     }
+    if let Some(usage) = &mut entry.usage {
+        // All that these put out is of one kind, and some of their replies do not say so.
+        if facts::draws(dialect) {
+            usage.image_output = usage.image_output.or(usage.output);
+        } else if dialect == Dialect::Speech {
+            usage.audio_output = usage.audio_output.or(usage.output);
+        }
+    }
     // What the upstream says of tokens, or says wrongly, is not replaced by a count of something else.
     if entry.usage.is_some() || entry.raw_usage.is_some() || !is_good(entry) {
         return;
