@@ -19,5 +19,6 @@ pub mod pipeline;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;
+pub mod settle;
 pub mod tail;
 pub mod watch;

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::dialect::call::{Call, CallError, Edits};
 use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::facts::Facts;
+use crate::dialect::paths;
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::caller::{bounded, caller};
@@ -23,6 +25,7 @@ use crate::exchange::parts::RelayParts;
 use crate::exchange::receipt::Booking;
 use crate::exchange::{cors, headers, models};
 use crate::ledger::entry::Ingress;
+use crate::meter::sight::Sight;
 use crate::net::host::HostPort;
 use crate::policy::routing::Ask;
 use crate::policy::target::Target;
@@ -56,6 +59,7 @@ impl Exchange<'_> {
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         let endpoint = Endpoint::recognise(&head.method, path.path());
         let mut booking = self.booking(policy, endpoint, &head);
+        booking.stream = matches!(booking.endpoint, Endpoint::Job(_)) && asks_for_events(&path);
         if let Err(fault) = self.admit(&head) {
             booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
             return Err(fault);
@@ -72,7 +76,7 @@ impl Exchange<'_> {
                 self.call(head, path, &mut booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
-            Endpoint::Job(_) | Endpoint::Other | Endpoint::Socket(_) => {
+            Endpoint::Job(_) | Endpoint::Opening(_) | Endpoint::Other | Endpoint::Socket(_) => {
                 self.other(&head, path, body, &mut booking).await
             }
         }
@@ -95,6 +99,7 @@ impl Exchange<'_> {
             tier: None,
             bytes_up: 0,
             hold: None,
+            facts: Facts { begins: paths::begins(&head.method, head.uri.path()), ..Facts::default() },
         }
     }
 
@@ -138,6 +143,7 @@ impl Exchange<'_> {
         booking.model = call.model.as_deref().map(bounded);
         booking.stream = call.stream;
         booking.tier.clone_from(&call.tier);
+        booking.facts.clone_from(&call.facts);
         Ok(call)
     }
 
@@ -187,7 +193,7 @@ impl Exchange<'_> {
             *request.headers_mut() = sent;
             let passed = Passed {
                 stream: call.stream,
-                metered: true,
+                metered: Some(Sight::of(&booking.endpoint)),
                 injected,
                 drops_empty_chunks: target.drops_empty_chunks,
                 ..Passed::from(target, from_page)
@@ -203,7 +209,7 @@ impl Exchange<'_> {
         Err(tried)
     }
 
-    /// What names no model: passed on as it comes.
+    /// What names no model: passed on as it comes, and read where it shows what an earlier call has used.
     async fn other(
         &self,
         head: &Head,
@@ -225,13 +231,18 @@ impl Exchange<'_> {
         let body = Outbound::stream(body, Arc::clone(&count));
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
-        if target.credential.secret().is_some() {
+        let metered = matches!(booking.endpoint, Endpoint::Job(_)).then(|| Sight::of(&booking.endpoint));
+        if metered.is_some() || target.credential.secret().is_some() {
             // An error reply is looked through for the key.
             headers::narrow_codings(request.headers_mut(), false);
         }
         let mut receipt = booking.attempt(1, target);
         receipt.uploading(count);
-        let attempt = Attempt::new(target, receipt, Passed::from(target, head.headers.contains_key(ORIGIN)));
+        let from_page = head.headers.contains_key(ORIGIN);
+        let passed = Passed { metered, stream: booking.stream, ..Passed::from(target, from_page) };
+        let mut attempt = Attempt::new(target, receipt, passed);
+        let drains = booking.facts.begins && booking.policy.metering.on_disconnect == OnDisconnect::Drain;
+        attempt.drains = drains.then(|| self.relay.drains.clone());
         attempt.run(&self.relay.pool, request).await.map_err(|failure: Failure| Fault::upstream(&failure))
     }
 
@@ -282,6 +293,11 @@ impl Exchange<'_> {
         booking.refuse(401, "no credential of the client's own");
         Err(Fault::no_credential(&target.route.name))
     }
+}
+
+/// Whether the query of what is told once more asks for it as events.
+fn asks_for_events(path: &PathAndQuery) -> bool {
+    path.query().is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"))
 }
 
 /// The client's request with another path and body.

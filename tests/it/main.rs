@@ -28,6 +28,8 @@ mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;
@@ -35,6 +37,8 @@ mod hang_up;
 mod hub;
 #[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
