@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod json;
 pub mod models;
 pub mod multipart;
+pub mod query;
 pub mod reply;
 pub mod rewrite;
 pub mod splice;

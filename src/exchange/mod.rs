@@ -19,3 +19,4 @@ pub mod relay;
 pub mod scrub;
 pub mod tail;
 pub mod watch;
+pub mod websocket;

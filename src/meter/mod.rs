@@ -9,6 +9,8 @@ use crate::dialect::sse::{Event, Splitter};
 use crate::meter::reading::{Draft, Reading, is_last};
 use crate::meter::scan::Scanner;
 
+pub mod conversation;
+pub mod frames;
 pub mod reading;
 pub mod scan;
 mod skim;

@@ -108,7 +108,7 @@ fn counts(usage: &Usage) -> bool {
 }
 
 /// A string that is not empty, cut at 128 bytes.
-fn name(found: Found<'_>) -> Option<Box<str>> {
+pub(super) fn name(found: Found<'_>) -> Option<Box<str>> {
     let Found::Raw(raw) = found else { return None };
     let text: Cow<'_, str> = match plain(Some(found)) {
         Some(text) => text.into(),
@@ -119,7 +119,7 @@ fn name(found: Found<'_>) -> Option<Box<str>> {
 }
 
 /// The content of a string that has no escape in it.
-fn plain(found: Option<Found<'_>>) -> Option<&str> {
+pub(super) fn plain(found: Option<Found<'_>>) -> Option<&str> {
     let Some(Found::Raw(raw)) = found else { return None };
     let text = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     std::str::from_utf8(text).ok().filter(|text| !text.contains('\\'))

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
@@ -75,6 +76,15 @@ impl Lane {
         .await;
         self.allowance.set(usize::MAX);
         answer
+    }
+}
+
+impl Lane {
+    /// The connection itself once it has ceased to speak HTTP, and what was read beyond the head; `None` if it ended.
+    pub async fn into_wire(mut self) -> Option<(Wire, Bytes)> {
+        poll_fn(|cx| self.connection.as_mut().poll(cx)).await.ok()?;
+        let parts = Pin::into_inner(self.connection).into_parts();
+        Some((parts.io.into_inner().into_inner(), parts.read_buf))
     }
 }
 
