@@ -59,3 +59,5 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;

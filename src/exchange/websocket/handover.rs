@@ -81,18 +81,18 @@ impl Handover {
                 stop = up.as_mut() => match stop {
                     // The rest of what the upstream says may still find its reader.
                     Stop::Ended if !is_left_open() => {
-                        let _ = timeout(PARTING, down).await;
+                        let _ = timeout(books.parting(), down).await;
                         End::Left(Side::Client)
                     }
                     Stop::Ended | Stop::Lost => End::Left(Side::Client),
                     Stop::Refused => {
-                        let _ = timeout(PARTING, down).await;
+                        let _ = timeout(books.parting(), down).await;
                         End::Left(Side::Upstream)
                     }
                 },
                 stop = down.as_mut() => match stop {
                     Stop::Ended => {
-                        let _ = timeout(PARTING, up).await;
+                        let _ = timeout(books.parting(), up).await;
                         End::Left(Side::Upstream)
                     }
                     Stop::Lost => End::Left(Side::Upstream),
@@ -142,6 +142,11 @@ impl Books {
     fn heard(&self, bytes: &[u8]) {
         self.down.set(self.down.get() + bytes.len() as u64);
         self.turns.borrow_mut().heard(bytes);
+    }
+
+    /// How long one side may go on after the other has ended.
+    fn parting(&self) -> Duration {
+        if self.turns.borrow().are_closed() { Duration::ZERO } else { PARTING }
     }
 
     fn close(&mut self, end: End) {

@@ -33,6 +33,8 @@ pub struct Turns {
     lasting: Option<Receipt>,
     /// Which side said first that it is over.
     closed: Option<Side>,
+    /// Both have said so.
+    both_closed: bool,
     flaw: Option<&'static str>,
     /// The client has gone, and the upstream is read on.
     deserted: bool,
@@ -62,6 +64,7 @@ impl Turns {
             open: Vec::new(),
             lasting: None,
             closed: None,
+            both_closed: false,
             flaw: None,
             deserted: false,
         }
@@ -69,10 +72,10 @@ impl Turns {
 
     /// Takes bytes of the client.
     pub fn said(&mut self, bytes: &[u8]) {
-        let Self { up, conversation, closed, .. } = self;
+        let Self { up, conversation, closed, both_closed, .. } = self;
         up.feed(bytes, |seen| match (seen, conversation.as_mut()) {
             (Seen::Close(_), _) => {
-                closed.get_or_insert(Side::Client);
+                *both_closed |= *closed.get_or_insert(Side::Client) == Side::Upstream;
             }
             (Seen::Text(event), Some(conversation)) => conversation.said(event),
             // What the client says costs nothing by itself.
@@ -86,7 +89,7 @@ impl Turns {
         let mut down = std::mem::replace(&mut self.down, Frames::new(false));
         down.feed(bytes, |seen| match seen {
             Seen::Close(_) => {
-                self.closed.get_or_insert(Side::Upstream);
+                self.both_closed |= *self.closed.get_or_insert(Side::Upstream) == Side::Client;
             }
             Seen::Passed(why) => self.flaw = Some(why),
             Seen::Text(event) => {
@@ -129,6 +132,11 @@ impl Turns {
     /// Which side said first, by a close frame, that it is over.
     pub fn closed(&self) -> Option<Side> {
         self.closed
+    }
+
+    /// Whether both have said that it is over, so that nothing more can come.
+    pub fn are_closed(&self) -> bool {
+        self.both_closed
     }
 
     /// What could not be read.

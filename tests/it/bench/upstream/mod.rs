@@ -16,6 +16,7 @@ pub mod operation;
 pub mod responses;
 pub mod script;
 pub mod serve;
+pub mod socket;
 pub mod tls;
 pub mod words;
 
