@@ -52,6 +52,8 @@ mod reconcile;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod socket_bytes;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;

@@ -69,7 +69,8 @@ pub async fn answer(
             ));
         }
     }
-    let script = house.script(&seen, &fault, number);
+    let call = socket::call(&seen).filter(|_| asked_error(&fault).is_none());
+    let script = call.unwrap_or_else(|| house.script(&seen, &fault, number));
     Ok(house.dress(&seen, script, (fault, number), link))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -18,9 +18,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::books::{Billed, Tab};
+use super::books::{Billed, Seen, Tab};
 use super::link::Link;
 use super::operation;
+use super::script::{Piece, Script};
 use super::serve::House;
 use super::words;
 
@@ -77,6 +78,17 @@ pub fn has_key(headers: &HeaderMap) -> bool {
     headers.contains_key("authorization")
         || headers.contains_key("api-key")
         || protocols.split(", ").any(|name| name.starts_with("openai-insecure-api-key."))
+}
+
+/// The answer to what sets up a call by WebRTC.
+pub fn call(seen: &Seen) -> Option<Script> {
+    let path = seen.path_and_query.split('?').next();
+    (seen.method == Method::POST && path == Some("/v1/realtime/calls")).then(|| {
+        let mut script = Script::json(201, &Value::Null);
+        script.content_type = "application/sdp";
+        script.pieces = vec![Piece::new("v=0\r\n")];
+        script
+    })
 }
 
 /// Switches, and begins the conversation of the path.
