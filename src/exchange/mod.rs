@@ -22,3 +22,4 @@ pub mod scrub;
 pub mod settle;
 pub mod tail;
 pub mod watch;
+pub mod websocket;

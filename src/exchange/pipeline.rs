@@ -23,8 +23,9 @@ use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
 use crate::exchange::parts::RelayParts;
 use crate::exchange::receipt::Booking;
-use crate::exchange::{cors, headers, models};
+use crate::exchange::{cors, headers, models, websocket};
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
 use crate::meter::sight::Sight;
 use crate::net::host::HostPort;
 use crate::policy::routing::Ask;
@@ -66,6 +67,10 @@ impl Exchange<'_> {
         }
         if cors::is_preflight(&head) {
             return Ok(cors::preflight(&head));
+        }
+        if websocket::is_asked(&head) {
+            // Boxed because it is rare, and would make every exchange larger.
+            return Box::pin(self.socket(head, path, booking)).await;
         }
         match booking.endpoint.clone() {
             Endpoint::Call(dialect) => {
@@ -243,7 +248,12 @@ impl Exchange<'_> {
         let mut attempt = Attempt::new(target, receipt, passed);
         let drains = booking.facts.begins && booking.policy.metering.on_disconnect == OnDisconnect::Drain;
         attempt.drains = drains.then(|| self.relay.drains.clone());
-        attempt.run(&self.relay.pool, request).await.map_err(|failure: Failure| Fault::upstream(&failure))
+        let answered = attempt.run(&self.relay.pool, request).await;
+        let response = answered.map_err(|failure: Failure| Fault::upstream(&failure))?;
+        if head.method == Method::POST && WEBRTC.contains(&head.uri.path()) && response.status().is_success() {
+            self.relay.ledger.gap(Gap::WebRtc);
+        }
+        Ok(response)
     }
 
     /// Model lists: the upstream's own with the custom models added.
@@ -275,7 +285,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
+    /// The targets of a call, in the order in which they are tried.
+    pub fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         // Where none of the owner's rules applies: the host that the client asked for, with its own headers.
         let origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
         let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
@@ -286,7 +297,7 @@ impl Exchange<'_> {
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.
-    fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
+    pub fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
         if target.credential.secret().is_none() || headers::has_credential(sent) {
             return Ok(());
         }
@@ -299,6 +310,8 @@ impl Exchange<'_> {
 fn asks_for_events(path: &PathAndQuery) -> bool {
     path.query().is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"))
 }
+/// What sets up a call whose sound goes by WebRTC.
+const WEBRTC: [&str; 2] = ["/v1/realtime/calls", "/v1/live/sessions"];
 
 /// The client's request with another path and body.
 pub fn outbound(head: &Head, path: PathAndQuery, body: Outbound) -> Request<Outbound> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::StatusCode;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::exchange::caller::{bounded, name_program};
 use crate::exchange::custom::reckoning::{Reckoning, Written};
 use crate::exchange::settle;
 use crate::ledger::Ledger;
-use crate::ledger::entry::{Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
 use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
@@ -65,6 +66,25 @@ impl Booking {
         let mut entry = self.entry(number);
         entry.route = Some(target.route.clone());
         entry.model.sent = sent;
+        self.open(entry, target)
+    }
+
+    /// Opens the entry of turn `number`, from 1, on the connection that is open as attempt `attempt`.
+    ///
+    /// This is a booking of its own, with the turn's own moment and model; a turn whose model nobody asked for is not
+    /// priced by what the target's deployment is.
+    pub fn turn(&self, number: u32, attempt: u32, target: &Target) -> Receipt {
+        let mut entry = self.entry(attempt);
+        let connection = std::mem::replace(&mut entry.id, "".into());
+        entry.id = format!("{connection}-t{number}").into();
+        entry.session = Some(connection);
+        entry.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        entry.route = Some(target.route.clone());
+        entry.model.sent.clone_from(&self.model);
+        self.open(entry, target)
+    }
+
+    fn open(&self, entry: Entry, target: &Target) -> Receipt {
         self.ledger.begin(&entry);
         Receipt(Some(Box::new(Open {
             entry,
@@ -185,6 +205,20 @@ impl Receipt {
     pub fn may_be_deserted(&mut self, deserted: Arc<AtomicBool>) {
         if let Some(open) = &mut self.0 {
             open.deserted = Some(deserted);
+        }
+    }
+
+    /// Its usage is booked by somebody else.
+    pub fn defer(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.entry.deferred = true;
+        }
+    }
+
+    /// The client left before the end; this became of the upstream.
+    pub fn outlived(&mut self, after: AfterClose) {
+        if let Some(open) = &mut self.0 {
+            open.entry.after_close = Some(after);
         }
     }
 

@@ -38,7 +38,7 @@ use self::ring::Ring;
 use self::spending::account::Row;
 use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
-use self::tunnels::Tunnels;
+use self::tunnels::{Gap, Tunnels};
 use crate::dialect::endpoint::Endpoint;
 use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::Route;
@@ -186,9 +186,9 @@ impl Ledger {
         self.0.tunnels.opened();
     }
 
-    /// Counts a tunnel, already opened, that leads to a known AI host whose calls are therefore not metered.
-    pub fn tunnel_unmetered_ai(&self) {
-        self.0.tunnels.unmetered_ai();
+    /// Counts something that the books cannot see into.
+    pub fn gap(&self, gap: Gap) {
+        self.0.tunnels.gap(gap);
     }
 
     /// Counts the bytes of a tunnel at its end.

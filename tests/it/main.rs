@@ -60,6 +60,8 @@ mod run;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod socket_bytes;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;
@@ -67,5 +69,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
 #[cfg(test)]
 mod whose;

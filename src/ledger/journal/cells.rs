@@ -23,7 +23,8 @@ macro_rules! sums {
 /// The row of a key, made where there is none; the sums of a new one are zero.
 pub(super) fn cell_of(connection: &Connection, key: &Key) -> Result<i64> {
     let (kind, name) = key.route.as_ref().map_or(("", ""), |(kind, name)| (kind.word(), name));
-    let here = params![key.hour, key.model, kind, name, key.client, key.has_process, key.label, key.endpoint, key.status];
+    let here =
+        params![key.hour, key.model, kind, name, key.client, key.has_process, key.label, key.endpoint, key.status];
     let mut find = connection.prepare_cached(
         "SELECT cell FROM hours WHERE hour = ? AND model = ? AND route_kind = ? AND route_name = ? AND client = ? \
          AND has_process = ? AND label = ? AND endpoint = ? AND status = ?",
