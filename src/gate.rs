@@ -19,11 +19,13 @@ use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
 use crate::ca::error::CaError;
 use crate::config::load::Loaded;
+use crate::config::setup::CollectorSetup;
 use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
+use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
 use crate::system::roots::machine_roots;
@@ -47,6 +49,7 @@ pub struct Gate {
     admin: SocketAddr,
     authority: Authority,
     clerks: Clerks,
+    exporter: Exporter,
     ledger: Ledger,
     library: Library,
     proxy: SocketAddr,
@@ -101,6 +104,7 @@ impl Gate {
             seed,
             stopping,
         };
+        let exporter = exporter(setup.collector.clone(), &common)?;
         let view = Arc::new(ArcSwap::from_pointee(view));
         let surface = Surface {
             ledger: ledger.clone(),
@@ -112,7 +116,17 @@ impl Gate {
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
-        Ok(Self { admin: admin_at, authority, clerks, ledger, library, proxy: proxy_at, stopper, thread: Some(thread) })
+        Ok(Self {
+            admin: admin_at,
+            authority,
+            clerks,
+            exporter,
+            ledger,
+            library,
+            proxy: proxy_at,
+            stopper,
+            thread: Some(thread),
+        })
     }
 
     /// Where programs reach the gate.
@@ -159,6 +173,7 @@ impl Gate {
         // What they still count belongs into the books.
         self.clerks.finish();
         self.ledger.close();
+        self.exporter.finish();
     }
 }
 
@@ -204,6 +219,17 @@ fn launch(
         books.abort();
     })?;
     Ok(thread)
+}
+
+/// What sends metrics and spans, where the owner named a collector.
+fn exporter(setup: Option<CollectorSetup>, common: &Common) -> io::Result<Exporter> {
+    let Some(setup) = setup else { return Ok(Exporter::default()) };
+    let CollectorSetup { destination, base_path, headers, interval, service } = setup;
+    let (ledger, live, connector) = (common.ledger.clone(), common.live.clone(), Arc::clone(&common.connector));
+    Exporter::start(
+        Settings { destination, base_path, headers, interval, service },
+        Sources { ledger, live, connector },
+    )
 }
 
 /// Waits for the workers without stopping the books.

@@ -1,15 +1,20 @@
 //! The books: every upstream attempt once, summed and listed.
 
 pub mod claims;
+pub mod conventions;
 pub mod entry;
 mod hours;
 pub mod ids;
 pub mod key;
+pub mod measures;
 pub mod names;
 pub mod page;
 mod ring;
+pub mod series;
 pub mod since;
+pub mod spread;
 pub mod stats;
+pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
@@ -27,8 +32,10 @@ use self::key::Registry;
 use self::names::{LONGEST, shortened};
 use self::page::{Page, Query};
 use self::ring::Ring;
+use self::series::{Counts, Kind, Series};
 use self::stats::{Stats, StatsQuery};
-use self::tunnels::Tunnels;
+use self::tap::{Handed, Posted, Tap};
+use self::tunnels::{Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
 
 /// The books; cheap to clone, and every clone is the same books.
@@ -43,6 +50,8 @@ impl Ledger {
             registry: Registry::new(),
             hours: Hours::new(),
             ring: Ring::new(entries),
+            series: Series::new(),
+            tap: Tap::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -72,8 +81,37 @@ impl Ledger {
             books.claims.see(upstream_id, entry.usage.is_some());
         }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
+        books.series.add(&key, &entry);
         // A durable journal takes its copy of the entry here, before the ring owns it.
-        books.ring.push(key, entry);
+        if let Some(kept) = books.ring.push(key, entry, books.tap.is_open()) {
+            books.tap.hand(kept);
+        }
+    }
+
+    /// Hands every entry that is posted from now on to the caller, who may leave `room` of them lying; `None` where
+    /// somebody has asked before.
+    pub fn listen(&self, room: usize) -> Option<Posted> {
+        self.0.tap.open(room)
+    }
+
+    /// What became of the entries that were handed out; `None` where nobody has asked for them.
+    pub fn handed(&self) -> Option<Handed> {
+        self.0.tap.handed()
+    }
+
+    /// Counts since the start, for those who watch from outside.
+    pub fn series(&self) -> Vec<(Kind, Counts)> {
+        self.0.series.snapshot()
+    }
+
+    /// What was passed on unseen since the start.
+    pub fn tunnelled(&self) -> Tunnelled {
+        self.0.tunnels.snapshot()
+    }
+
+    /// When the books were opened.
+    pub fn opened(&self) -> Timestamp {
+        self.0.opened
     }
 
     /// Entries that are still listed, newest first.
@@ -115,6 +153,8 @@ struct Books {
     registry: Registry,
     hours: Hours,
     ring: Ring,
+    series: Series,
+    tap: Tap,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

@@ -22,12 +22,16 @@ impl Ring {
     }
 
     /// Lists an entry; the oldest one goes where there is no more room.
-    pub(crate) fn push(&self, key: Key, entry: Entry) {
+    ///
+    /// Gives it back where `wanted`.
+    pub(crate) fn push(&self, key: Key, entry: Entry, wanted: bool) -> Option<Arc<Kept>> {
         let mut kept = Kept { number: 0, key, entry };
         let mut inside = self.lock();
         kept.number = inside.posted;
         inside.posted += 1;
-        inside.kept.push_back(Arc::new(kept));
+        let kept = Arc::new(kept);
+        let given = wanted.then(|| Arc::clone(&kept));
+        inside.kept.push_back(kept);
         let gone = if inside.kept.len() > self.capacity { inside.kept.pop_front() } else { None };
         if let Some(gone) = &gone {
             inside.lost_until = inside.lost_until.max(Some(gone.entry.time));
@@ -35,6 +39,7 @@ impl Ring {
         drop(inside);
         // Freed only now, so that nobody waits for it.
         drop(gone);
+        given
     }
 
     /// Entries newest first, from just below the cursor.
