@@ -17,12 +17,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::admin::answer::{of_type, refusal};
 use crate::admin::surface::Surface;
-use crate::ledger::measures::{self, Labels, Measure, Points, nearest_dollars};
+use crate::ledger::measures::{Labels, Measure, Points, nearest_dollars};
 use crate::ledger::spread::{Scale, Spread};
 
 /// The counts: as OpenMetrics where the reader asks for it, else in Prometheus' own older form.
 pub(crate) async fn metrics(State(surface): State<Arc<Surface>>, headers: HeaderMap) -> Response {
-    let Ok(text) = written(measures::of(&surface.ledger, &surface.policy.now())) else {
+    let Ok(text) = written(surface.ledger.measures(&surface.policy.now())) else {
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written");
     };
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

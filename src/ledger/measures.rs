@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use crate::dialect::azure::is_azure_host;
 use crate::dialect::endpoint::{Dialect, Endpoint, Job, Socket};
-use crate::ledger::Ledger;
 use crate::ledger::conventions as names;
 use crate::ledger::entry::Outcome;
 use crate::ledger::series::{Counts, Kind};
@@ -57,9 +56,19 @@ impl Points {
     }
 }
 
+/// What the books have seen since the start.
+pub(crate) struct Seen {
+    /// Every kind and its counts.
+    pub(crate) series: Vec<(Kind, Counts)>,
+    /// What was passed on unseen.
+    pub(crate) tunnels: Tunnelled,
+    /// What became of the entries that were handed out, where anybody asked for them.
+    pub(crate) handed: Option<Handed>,
+}
+
 /// Everything that is told of the books, the numbers since the start.
-pub fn of(ledger: &Ledger, policy: &Policy) -> Vec<Measure> {
-    let series = &*ledger.series();
+pub(crate) fn of(seen: &Seen, policy: &Policy) -> Vec<Measure> {
+    let Seen { series, tunnels, handed: handed_out } = seen;
     let gen_ai = |kind: &Kind, error: bool| gen_ai_labels(kind, policy, error);
     let spreads = |scale, labels: &dyn Fn(&Kind) -> Labels, of: fn(&Counts) -> Spread| {
         let some = series.iter().filter(|(kind, counts)| is_model_call(kind) && of(counts).count() > 0);
@@ -86,8 +95,8 @@ pub fn of(ledger: &Ledger, policy: &Policy) -> Vec<Measure> {
     }
     let money = Points::Money(summed(series, own_labels, |counts| counts.cost));
     all.push(Measure { name: "tollgate.cost", unit: "USD", help: COST, points: money });
-    all.extend(passed_unseen(ledger.tunnelled()));
-    all.extend(ledger.handed().map(handed));
+    all.extend(passed_unseen(*tunnels));
+    all.extend(handed_out.map(handed));
     all
 }
 

@@ -29,14 +29,16 @@ use self::claims::{Claim, Claims};
 use self::entry::{Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
 use self::key::Registry;
+use self::measures::{Measure, Seen};
 use self::names::{LONGEST, shortened};
 use self::page::{Page, Query};
 use self::ring::Ring;
-use self::series::{Counts, Kind, Series};
+use self::series::Series;
 use self::stats::{Stats, StatsQuery};
 use self::tap::{Handed, Posted, Tap};
-use self::tunnels::{Tunnelled, Tunnels};
+use self::tunnels::Tunnels;
 use crate::dialect::endpoint::Endpoint;
+use crate::policy::Policy;
 
 /// The books; cheap to clone, and every clone is the same books.
 #[derive(Clone, Debug)]
@@ -99,14 +101,11 @@ impl Ledger {
         self.0.tap.handed()
     }
 
-    /// Counts since the start, for those who watch from outside.
-    pub fn series(&self) -> Vec<(Kind, Counts)> {
-        self.0.series.snapshot()
-    }
-
-    /// What was passed on unseen since the start.
-    pub fn tunnelled(&self) -> Tunnelled {
-        self.0.tunnels.snapshot()
+    /// Counts since the start, for those who watch from outside; `policy` knows where routes lead.
+    pub fn measures(&self, policy: &Policy) -> Vec<Measure> {
+        let books = &*self.0;
+        let (series, tunnels) = (books.series.snapshot(), books.tunnels.snapshot());
+        measures::of(&Seen { series, tunnels, handed: books.tap.handed() }, policy)
     }
 
     /// When the books were opened.

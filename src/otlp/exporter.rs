@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::ledger::Ledger;
-use crate::ledger::measures;
 use crate::ledger::tap::Posted;
 use crate::net::secret::Secret;
 use crate::otlp::attributes::resource;
@@ -201,7 +200,7 @@ impl Desk {
 
     async fn report(&mut self) {
         let period = Period { since: self.ledger.opened(), until: Timestamp::now() };
-        let measures = measures::of(&self.ledger, &self.live.now());
+        let measures = self.ledger.measures(&self.live.now());
         let message = report::request(self.resource.clone(), measures, period).encode_to_vec();
         match self.collector.post("/v1/metrics", &Bytes::from(message)).await {
             Ok(answer) => {
