@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::count::CountArgs;
+use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
 
@@ -32,6 +33,8 @@ pub enum Command {
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
+    /// Hold the books against OpenAI's usage or cost export
+    Reconcile(ReconcileArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
     /// Run the gate; makes the certificate authority at first start

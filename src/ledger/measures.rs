@@ -77,7 +77,8 @@ pub(crate) fn of(seen: &Seen, policy: &Policy) -> Vec<Measure> {
         (scale, sums)
     };
     let mut tokens = BTreeMap::new();
-    for (name, of) in [("input", (|counts| counts.input) as fn(&Counts) -> Spread), ("output", |counts| counts.output)] {
+    for (name, of) in [("input", (|counts| counts.input) as fn(&Counts) -> Spread), ("output", |counts| counts.output)]
+    {
         let labels = |kind: &Kind| with(gen_ai(kind, false), names::TOKEN_TYPE, name);
         tokens.extend(spreads(&TOKENS, &labels, of).1);
     }
@@ -132,9 +133,11 @@ pub fn provider(route: Option<(RouteKind, &str)>, policy: &Policy) -> &'static s
             Some(model) if model.is_on_azure() => true,
             _ => return "custom",
         },
-        Some((RouteKind::Duplicate, name)) => policy.routing.duplicates.iter().any(|duplicate| {
-            &*duplicate.name == name && matches!(duplicate.kind, DuplicateKind::Azure { .. })
-        }),
+        Some((RouteKind::Duplicate, name)) => policy
+            .routing
+            .duplicates
+            .iter()
+            .any(|duplicate| &*duplicate.name == name && matches!(duplicate.kind, DuplicateKind::Azure { .. })),
         Some((RouteKind::Origin, host)) => is_azure_host(host.split(':').next().unwrap_or(host)),
     };
     if is_azure { "azure.ai.openai" } else { OPENAI }
@@ -290,12 +293,18 @@ const COUNTERS: [Counter; 5] = [
     ("tollgate.unpriced.requests", "{request}", "Those that may have cost something that nobody knows", |counts| {
         counts.unpriced
     }),
-    ("tollgate.cached_input.tokens", "{token}", "Input tokens from the upstream's cache, part of the input", |counts| {
-        counts.cached_input
-    }),
-    ("tollgate.cache_write.tokens", "{token}", "Input tokens written to the upstream's cache, part of the input", |counts| {
-        counts.cache_write
-    }),
+    (
+        "tollgate.cached_input.tokens",
+        "{token}",
+        "Input tokens from the upstream's cache, part of the input",
+        |counts| counts.cached_input,
+    ),
+    (
+        "tollgate.cache_write.tokens",
+        "{token}",
+        "Input tokens written to the upstream's cache, part of the input",
+        |counts| counts.cache_write,
+    ),
     ("tollgate.reasoning.tokens", "{token}", "Output tokens spent on reasoning, part of the output", |counts| {
         counts.reasoning
     }),

@@ -23,16 +23,12 @@ pub static TOKENS: Scale = Scale {
 };
 
 /// Durations in milliseconds, with the bounds that the GenAI conventions ask for.
-pub static DURATIONS: Scale = Scale {
-    bounds: &[10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240, 20_480, 40_960, 81_920],
-    divisor: 1000,
-};
+pub static DURATIONS: Scale =
+    Scale { bounds: &[10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240, 20_480, 40_960, 81_920], divisor: 1000 };
 
 /// Times to a first piece in milliseconds, with the bounds that the GenAI conventions ask for.
-pub static FIRST_PIECES: Scale = Scale {
-    bounds: &[1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000],
-    divisor: 1000,
-};
+pub static FIRST_PIECES: Scale =
+    Scale { bounds: &[1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000], divisor: 1000 };
 
 /// Counts between the bounds of one [`Scale`], which whoever holds it knows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -85,8 +85,7 @@ impl Exporter {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
-        let thread =
-            thread::Builder::new().name("otlp".into()).spawn(move || runtime.block_on(desk.serve(stopped)))?;
+        let thread = thread::Builder::new().name("otlp".into()).spawn(move || runtime.block_on(desk.serve(stopped)))?;
         Ok(Self(Mutex::new(Some(Running { stop, thread }))))
     }
 

@@ -36,11 +36,9 @@ pub(crate) fn request(resource: Resource, measures: Vec<Measure>, period: Period
 fn metric(measure: Measure, period: Period) -> Metric {
     let Measure { name, unit, help, points } = measure;
     let data = match points {
-        Points::Counts(points) => {
-            sum(points.into_iter().map(|(labels, count)| {
-                number(labels, Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX)), period)
-            }))
-        }
+        Points::Counts(points) => sum(points
+            .into_iter()
+            .map(|(labels, count)| number(labels, Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX)), period))),
         Points::Money(points) => {
             sum(points.into_iter().map(|(labels, cost)| number(labels, Value::AsDouble(nearest_dollars(cost)), period)))
         }

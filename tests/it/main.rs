@@ -26,6 +26,8 @@ mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;

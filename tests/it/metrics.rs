@@ -96,7 +96,8 @@ async fn traffic(gate: &TestGate, models: &[&str]) -> Vec<Entry> {
 async fn the_numbers_equal_the_books() {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, "");
-    let entries = traffic(&gate, &["gpt-4o", "gpt-4o-mini", "o4-mini", "no-such-model", "nobody-knows-its-price"]).await;
+    let entries =
+        traffic(&gate, &["gpt-4o", "gpt-4o-mini", "o4-mini", "no-such-model", "nobody-knows-its-price"]).await;
     let answered = ask(gate.admin(), "/metrics").await;
     assert_eq!(answered.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     let samples = parsed(&answered.text());
@@ -128,7 +129,8 @@ async fn names_that_strangers_choose_break_no_line_and_no_bound() {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, "");
     let long = "x".repeat(1000);
-    let names = ["a\"} 1\nevil 1", "back\\slash\\", "<img onerror>", "=cmd|x", "\u{1b}[31m", "\u{202e}rtl", "__proto__", &long];
+    let names =
+        ["a\"} 1\nevil 1", "back\\slash\\", "<img onerror>", "=cmd|x", "\u{1b}[31m", "\u{202e}rtl", "__proto__", &long];
     traffic(&gate, &names).await;
     let samples = parsed(&ask(gate.admin(), "/metrics").await.text());
     for name in names {
@@ -147,7 +149,9 @@ async fn a_reader_that_asks_for_openmetrics_gets_it() {
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     let request = http::Request::get("/metrics").header("host", at.to_string()).header("accept", accept);
     let answered = Client::plain(at).await.send(request.body(http_body_util::Full::default()).unwrap()).await;
-    assert!(answered.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
+    assert!(
+        answered.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text; version=1.0.0")
+    );
     let text = answered.text();
     assert!(text.ends_with("# EOF\n"), "{text}");
     assert!(text.contains("# TYPE tollgate_cost_usd counter\n# UNIT tollgate_cost_usd usd\n"), "{text}");

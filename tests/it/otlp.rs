@@ -166,7 +166,10 @@ async fn a_collector_learns_neither_what_was_said_nor_any_key() {
     let received = collector.received();
     assert!(received.len() >= 2);
     for one in &received {
-        assert_eq!((&one.headers["authorization"], &one.headers["x-tenant"]), (&"Bearer canary-collector".parse().unwrap(), &"mine".parse().unwrap()));
+        assert_eq!(
+            (&one.headers["authorization"], &one.headers["x-tenant"]),
+            (&"Bearer canary-collector".parse().unwrap(), &"mine".parse().unwrap())
+        );
         assert_eq!(one.headers["content-type"], "application/x-protobuf");
         let body = String::from_utf8_lossy(&one.body);
         for secret in ["canary-4711", "sk-client", "canary-collector"] {

@@ -77,11 +77,8 @@ impl Collector {
     fn serve(alpn: Option<Alpn>) -> Self {
         let authority = Authority::make();
         let acceptor = alpn.map(|alpn| authority.acceptor(alpn));
-        let inside = Arc::new(Inside {
-            received: Mutex::default(),
-            manner: Mutex::new(Manner::Takes),
-            changed: Condvar::new(),
-        });
+        let inside =
+            Arc::new(Inside { received: Mutex::default(), manner: Mutex::new(Manner::Takes), changed: Condvar::new() });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
