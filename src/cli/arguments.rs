@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::count::CountArgs;
+use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
@@ -34,6 +35,8 @@ pub enum Command {
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
+    /// Hold the books against OpenAI's usage or cost export
+    Reconcile(ReconcileArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
     /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`
