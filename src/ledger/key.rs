@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::ledger::entry::Entry;
+use crate::ledger::filter::{NO_NAME, kind_name};
 use crate::ledger::names::Names;
 use crate::policy::target::RouteKind;
 
@@ -28,9 +29,7 @@ impl Key {
         match by {
             By::Model => self.model.to_string(),
             By::Route => match &self.route {
-                Some((RouteKind::Custom, name)) => format!("custom/{name}"),
-                Some((RouteKind::Duplicate, name)) => format!("duplicate/{name}"),
-                Some((RouteKind::Origin, name)) => format!("origin/{name}"),
+                Some((kind, name)) => format!("{}/{name}", kind_name(*kind)),
                 None => NO_NAME.into(),
             },
             By::Client => self.client.to_string(),
@@ -39,6 +38,17 @@ impl Key {
             By::Hour => hour_start(self.hour).to_string(),
             By::Endpoint => self.endpoint.into(),
             By::Status => self.status.to_string(),
+        }
+    }
+
+    /// Whether this key has that text in one dimension.
+    pub(crate) fn has(&self, by: By, text: &str) -> bool {
+        match by {
+            By::Model => *self.model == *text,
+            By::Client => *self.client == *text,
+            By::Label => *self.label == *text,
+            By::Endpoint => self.endpoint == text,
+            By::Day | By::Hour | By::Route | By::Status => self.text(by) == text,
         }
     }
 }
@@ -84,6 +94,14 @@ impl By {
         }
     }
 
+    /// Whether its names are lost where sums are folded.
+    pub(crate) fn is_folded(self) -> bool {
+        match self {
+            Self::Client | Self::Label | Self::Model | Self::Route => true,
+            Self::Day | Self::Endpoint | Self::Hour | Self::Status => false,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 8] =
         [Self::Client, Self::Day, Self::Endpoint, Self::Hour, Self::Label, Self::Model, Self::Route, Self::Status];
@@ -120,6 +138,17 @@ impl Registry {
         }
     }
 
+    /// A key of the journal under the names of this process: those beyond the bound are `other`, as everywhere.
+    pub(crate) fn known(&self, key: &Key) -> Key {
+        Key {
+            model: self.models.admit(&key.model),
+            route: key.route.as_ref().map(|(kind, name)| (*kind, self.routes.admit(name))),
+            client: self.clients.admit(&key.client),
+            label: self.labels.admit(&key.label),
+            ..*key
+        }
+    }
+
     /// The cell for everything of one hour that no longer gets a cell of its own.
     pub(crate) fn coarse(&self, key: &Key) -> Key {
         Key {
@@ -143,5 +172,3 @@ pub(crate) fn hour_start(hour: i64) -> Timestamp {
 }
 
 const NO_MODEL: &str = "unknown";
-
-const NO_NAME: &str = "none";

@@ -1,35 +1,46 @@
 //! The books: every upstream attempt once, summed and listed.
 
 pub mod claims;
+pub mod csv;
 pub mod entry;
+pub mod filter;
 mod hours;
 pub mod ids;
 pub mod journal;
 pub mod key;
 pub mod names;
 pub mod page;
+mod period;
+pub mod place;
+mod reckon;
 mod ring;
 pub mod since;
 pub mod stats;
+mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
+#[cfg(test)]
+mod whole;
 
-use std::sync::Arc;
+use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
 use self::claims::{Claim, Claims};
 use self::entry::{Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
+use self::journal::archive::{Archive, ArchiveError};
 use self::key::Registry;
 use self::names::{LONGEST, shortened};
-use self::page::{Page, Query};
-use self::ring::Ring;
+use self::page::{Mark, Page, Query};
+use self::reckon::{Reckoned, Sources, reckon};
+use self::ring::{Kept, Ring};
 use self::stats::{Stats, StatsQuery};
-use self::tunnels::Tunnels;
+use self::tunnels::{Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
 
 /// The books; cheap to clone, and every clone is the same books.
@@ -47,7 +58,15 @@ impl Ledger {
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
+            archive: OnceLock::new(),
         }))
+    }
+
+    /// From now on, what memory no longer has is read from this journal; it has every entry, or will have it soon.
+    pub(crate) fn read_from(&self, archive: Archive) {
+        if self.0.archive.set(archive).is_err() {
+            tracing::warn!("the books have a journal already");
+        }
     }
 
     /// Says that an attempt is about to be made; called before its first byte is sent.
@@ -77,15 +96,50 @@ impl Ledger {
         books.ring.push(key, entry);
     }
 
-    /// Entries that are still listed, newest first.
+    /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
     pub fn entries(&self, query: &Query) -> Page {
-        self.0.ring.page(query)
+        let books = &*self.0;
+        let most = query.limit.saturating_add(1);
+        let own = query.after.filter(|mark| mark.books == books.opened.as_millisecond());
+        let listed = books.ring.find(query, own.map_or(0, |mark| mark.posted), most);
+        let newest = Mark { books: books.opened.as_millisecond(), posted: listed.posted };
+        let archive = self.archive().filter(|_| query.after.is_none() && !listed.is_enough(query, most));
+        let older = archive.map_or_else(|| Ok(Vec::new()), |archive| archive.find(query, most));
+        match older {
+            Ok(older) => {
+                let older = older.into_iter().map(|entry| Kept::read(books.registry.key(&entry), entry));
+                Page::of(query.limit, newest, listed.entries, older.collect())
+            }
+            Err(error) => {
+                Page { missing: Some(told(&error)), ..Page::of(query.limit, newest, listed.entries, Vec::new()) }
+            }
+        }
     }
 
-    /// The sums of a period.
+    /// The sums of a period; may read the journal, so that it is not for a thread that must not wait.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
-        stats::reckon(query, books.opened, (&books.hours, &books.ring), books.tunnels.snapshot())
+        let sources =
+            Sources { hours: &books.hours, ring: &books.ring, registry: &books.registry, archive: self.archive() };
+        let Reckoned { tally, period, missing } = reckon(query, &sources);
+        let (totals, by) = tally.finish();
+        Stats {
+            since: period.since.unwrap_or(books.opened),
+            until: period.until.unwrap_or_else(Timestamp::now),
+            totals,
+            by,
+            tunnels: books.tunnels.snapshot(),
+            missing: missing.as_ref().map(told),
+        }
+    }
+
+    /// A number that changes with everything that changes the sums.
+    pub fn version(&self) -> (u64, Tunnelled) {
+        (self.0.ring.posted(), self.0.tunnels.snapshot())
+    }
+
+    fn archive(&self) -> Option<&Archive> {
+        self.0.archive.get()
     }
 
     /// Counts a connection that is passed on unseen.
@@ -119,10 +173,20 @@ struct Books {
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,
+    archive: OnceLock<Archive>,
 }
 
-/// Shortens what strangers chose, so that a listed entry has a bounded size.
+/// An error and its cause in one sentence.
+fn told(error: &ArchiveError) -> Box<str> {
+    match error.source() {
+        Some(source) => format!("{error}: {source}").into(),
+        None => error.to_string().into(),
+    }
+}
+
+/// Shortens what strangers chose, so that a listed entry has a bounded size, and the time to what the journal keeps.
 fn bound(entry: &mut Entry) {
+    entry.time = Timestamp::from_millisecond(entry.time.as_millisecond()).unwrap_or(entry.time);
     let Model { asked, sent, served } = &mut entry.model;
     let client = &mut entry.client;
     let Region { asked: near, served: far } = &mut entry.region;

@@ -27,9 +27,26 @@ fn usage() -> BoxedStrategy<Usage> {
     proptest::array::uniform20(proptest::option::of(count()))
         .prop_map(|counts| {
             let names = [
-                "input", "cachedInput", "cachedAudio", "cachedImage", "cacheWrite", "cacheWrite12h", "audioInput",
-                "imageInput", "output", "reasoning", "audioOutput", "imageOutput", "requests", "seconds", "characters",
-                "images", "trained", "webSearches", "fileSearches", "codeSessions",
+                "input",
+                "cachedInput",
+                "cachedAudio",
+                "cachedImage",
+                "cacheWrite",
+                "cacheWrite12h",
+                "audioInput",
+                "imageInput",
+                "output",
+                "reasoning",
+                "audioOutput",
+                "imageOutput",
+                "requests",
+                "seconds",
+                "characters",
+                "images",
+                "trained",
+                "webSearches",
+                "fileSearches",
+                "codeSessions",
             ];
             let members = names.into_iter().map(str::to_owned).zip(counts.map(|count| serde_json::json!(count)));
             serde_json::from_value(serde_json::Value::Object(members.collect())).unwrap()
@@ -55,9 +72,8 @@ pub(super) fn entry() -> BoxedStrategy<Entry> {
     let calls = Dialect::ALL.map(Endpoint::Call).into_iter().chain(Job::ALL.map(Endpoint::Job));
     let endpoints: Vec<Endpoint> =
         calls.chain(Socket::ALL.map(Endpoint::Socket)).chain([Endpoint::Models, Endpoint::Other]).collect();
-    let who = (any::<std::net::IpAddr>(), maybe(), maybe(), maybe(), maybe(), maybe()).prop_map(
-        |(address, process, path, agent, label, key)| Client { address, process, path, agent, label, key },
-    );
+    let who = (any::<std::net::IpAddr>(), maybe(), maybe(), maybe(), maybe(), maybe())
+        .prop_map(|(address, process, path, agent, label, key)| Client { address, process, path, agent, label, key });
     let ways = proptest::sample::select(vec![Ingress::BaseUrl, Ingress::Connect, Ingress::Forward]);
     let outcomes = proptest::sample::select(vec![
         Outcome::ClientClosed,
@@ -73,8 +89,11 @@ pub(super) fn entry() -> BoxedStrategy<Entry> {
     let ends = proptest::sample::select(vec![AfterClose::Cancelled, AfterClose::Drained, AfterClose::GivenUp]);
     let route = (kinds, text()).prop_map(|(kind, name)| Route { kind, name: name.into() });
     let model = (maybe(), maybe(), maybe()).prop_map(|(asked, sent, served)| Model { asked, sent, served });
-    let repriced = (time(), proptest::option::of(cost()), maybe())
-        .prop_map(|(time, cost, price_source)| Repriced { time, cost, price_source });
+    let repriced = (time(), proptest::option::of(cost()), maybe()).prop_map(|(time, cost, price_source)| Repriced {
+        time,
+        cost,
+        price_source,
+    });
     let first = (
         ("[0-9A-Z]{26}", maybe(), time(), count(), proptest::option::of(count())),
         (who, ways, text(), proptest::sample::select(endpoints), any::<bool>()),
