@@ -49,6 +49,9 @@ impl Walk {
 
     /// The list as bytes; it breaks off where it cannot be continued, so that nobody takes a part for the whole.
     pub(crate) fn body(self) -> Body {
+        if let Some(page) = self.page.as_ref().filter(|page| self.left == 0 || page.next.is_none()) {
+            return self.text(page, false).into();
+        }
         Body::from_stream(stream::try_unfold(self, Self::step))
     }
 

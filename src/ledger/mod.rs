@@ -119,12 +119,18 @@ impl Ledger {
     /// The sums of a period; may read the journal, so that it is not for a thread that must not wait.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
-        let sources =
-            Sources { hours: &books.hours, ring: &books.ring, registry: &books.registry, archive: self.archive() };
+        let sources = Sources {
+            hours: Some(&books.hours),
+            ring: &books.ring,
+            registry: &books.registry,
+            archive: self.archive(),
+        };
         let Reckoned { tally, period, missing } = reckon(query, &sources);
         let (totals, by) = tally.finish();
+        let oldest = self.archive().and_then(|archive| archive.oldest().ok().flatten());
+        let opened = oldest.map_or(books.opened, |oldest| oldest.min(books.opened));
         Stats {
-            since: period.since.unwrap_or(books.opened),
+            since: period.since.unwrap_or(opened),
             until: period.until.unwrap_or_else(Timestamp::now),
             totals,
             by,

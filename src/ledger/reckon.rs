@@ -14,7 +14,8 @@ use crate::ledger::tally::Tally;
 /// Where the sums come from.
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
-    pub(crate) hours: &'a Hours,
+    /// `None` where only the journal has them.
+    pub(crate) hours: Option<&'a Hours>,
     pub(crate) ring: &'a Ring,
     pub(crate) registry: &'a Registry,
     /// `None` where the books are in memory only.
@@ -57,11 +58,13 @@ fn within(listed: &Snapshot, period: Period) -> impl Iterator<Item = &Arc<Kept>>
 }
 
 /// What memory alone knows of a period whose entries are gone.
-fn coarse<'a>(query: &'a StatsQuery, asked: Period, hours: &Hours) -> Reckoned<'a> {
+fn coarse<'a>(query: &'a StatsQuery, asked: Period, hours: Option<&Hours>) -> Reckoned<'a> {
     let mut tally = Tally::new(query);
     let period = asked.widened();
     let (first, past) = period.hours();
-    hours.visit(first, past, |key, totals| tally.add(key, totals));
+    if let Some(hours) = hours {
+        hours.visit(first, past, |key, totals| tally.add(key, totals));
+    }
     Reckoned { tally, period, missing: None }
 }
 
@@ -84,10 +87,16 @@ fn exact<'a>(
         archive.visit_entries(edge, sources.registry, &known, |key, totals| tally.add(key, totals))?;
     }
     let Some((first, past)) = whole else { return Ok(tally) };
-    let named = if query.needs_names() { sources.hours.named_from().clamp(first, past) } else { first };
+    let named = match sources.hours {
+        Some(hours) if query.needs_names() => hours.named_from().clamp(first, past),
+        Some(_) => first,
+        None => past,
+    };
     if named > first {
         archive.visit_hours(first, named, sources.registry, |key, totals| tally.add(key, totals))?;
     }
-    sources.hours.visit(named, past, |key, totals| tally.add(key, totals));
+    if let Some(hours) = sources.hours {
+        hours.visit(named, past, |key, totals| tally.add(key, totals));
+    }
     Ok(tally)
 }

@@ -21,6 +21,12 @@ impl Ring {
         Self { capacity, inside: Mutex::default() }
     }
 
+    /// A list that has nothing and has lost everything.
+    pub(crate) fn lost() -> Self {
+        let inside = Inside { lost_until: Some(Timestamp::MAX), ..Inside::default() };
+        Self { capacity: 0, inside: Mutex::new(inside) }
+    }
+
     /// Lists an entry; the oldest one goes where there is no more room.
     pub(crate) fn push(&self, key: Key, entry: Entry) {
         let mut kept = Kept { number: 0, key, entry };

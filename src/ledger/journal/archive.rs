@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Row, ToSql, params_from_iter};
 
@@ -39,12 +40,15 @@ impl Archive {
         &self.path
     }
 
-    /// The first `most` of the entries that are asked for, newest first.
+    /// The first `most` of the entries that are asked for, newest first; those after a mark are those of a higher `seq`.
     ///
     /// # Errors
     /// The file cannot be read, or holds what no entry can be.
     pub(crate) fn find(&self, query: &Query, most: usize) -> Result<Vec<Entry>, ArchiveError> {
         let mut wanted = ends(Period { since: query.since, until: query.until });
+        if let Some(mark) = &query.after {
+            wanted.add(("seq > ?".into(), vec![i64::try_from(mark.posted).unwrap_or(i64::MAX).into()]));
+        }
         if let Some(place) = &query.cursor {
             let values = vec![Value::from(place.time.as_millisecond()), Value::from(place.id.to_string())];
             wanted.add(("(time_ms, id) < (?, ?)".into(), values));
@@ -55,6 +59,27 @@ impl Archive {
         let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
         let found = self.with(|reader| reader.entries(&rest, &values))?;
         Ok(found.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// When the oldest entry began.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn oldest(&self) -> Result<Option<Timestamp>, ArchiveError> {
+        let first = "SELECT min(time_ms) FROM entries";
+        let oldest =
+            self.with(|reader| reader.connection().query_row(first, [], |row| row.get::<_, Option<i64>>(0)))?;
+        Ok(oldest.and_then(|time| Timestamp::from_millisecond(time).ok()))
+    }
+
+    /// The number of the entry that was written last; 0 before the first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn newest(&self) -> Result<u64, ArchiveError> {
+        let last = "SELECT max(seq) FROM entries";
+        let newest = self.with(|reader| reader.connection().query_row(last, [], |row| row.get::<_, Option<u64>>(0)))?;
+        Ok(newest.unwrap_or(0))
     }
 
     /// Calls `take` with every cell of the hours `first..past`.

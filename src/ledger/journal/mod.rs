@@ -1,5 +1,6 @@
 //! The books on disk: a SQLite file that outlives the process, and a spool beside it that outlives its kill.
 
+pub mod alone;
 pub mod archive;
 mod cells;
 mod question;
