@@ -24,17 +24,22 @@ pub mod tunnels;
 #[cfg(test)]
 mod whole;
 
-use std::error::Error as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use self::claims::{Claim, Claims};
 use self::entry::{Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
-use self::journal::archive::{Archive, ArchiveError};
-use self::key::Registry;
+use self::journal::archive::Archive;
+use self::journal::lock::Taken;
+use self::journal::start::Loaded;
+use self::journal::status::{JournalStatus, State};
+use self::journal::{Journal, writer};
+use self::key::{Registry, hour_start};
 use self::names::{LONGEST, shortened};
 use self::page::{Mark, Page, Query};
 use self::reckon::{Reckoned, Sources, reckon};
@@ -52,33 +57,74 @@ impl Ledger {
     pub fn new(entries: usize) -> Self {
         Self(Arc::new(Books {
             opened: Timestamp::now(),
-            registry: Registry::new(),
-            hours: Hours::new(),
-            ring: Ring::new(entries),
+            registry: Arc::new(Registry::new()),
+            hours: Arc::new(Hours::new()),
+            ring: Arc::new(Ring::new(entries)),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
             archive: OnceLock::new(),
+            journal: None,
         }))
     }
 
-    /// From now on, what memory no longer has is read from this journal; it has every entry, or will have it soon.
-    pub(crate) fn read_from(&self, archive: Archive) {
-        if self.0.archive.set(archive).is_err() {
-            tracing::warn!("the books have a journal already");
+    /// Books that outlive the process, in the file at `path`; with all that is in it already.
+    ///
+    /// A file that cannot be written, or is not understood, does not hinder: the books are in memory then, say so in
+    /// [`Ledger::journal`] and in the log, and are written as soon as that can be.
+    ///
+    /// # Errors
+    /// Another gate keeps its books there.
+    pub fn open(entries: usize, path: PathBuf, keep: Option<Duration>) -> Result<Self, Taken> {
+        let mut ledger = Self::new(entries);
+        let Some(books) = Arc::get_mut(&mut ledger.0) else { return Ok(ledger) };
+        let memory = writer::Books {
+            registry: Arc::clone(&books.registry),
+            hours: Arc::clone(&books.hours),
+            ring: Arc::clone(&books.ring),
+        };
+        let _ = books.archive.set(Archive::at(path.clone()));
+        let (journal, loaded) = Journal::open(path, keep, memory, entries)?;
+        books.journal = Some(journal);
+        match loaded {
+            Some(loaded) => books.restore(loaded),
+            // Numbers that no file has given out yet, whatever it holds.
+            None => books.ring.count_from(u64::try_from(books.opened.as_microsecond()).unwrap_or(0)),
         }
+        Ok(ledger)
+    }
+
+    /// How the journal is.
+    pub fn journal(&self) -> JournalStatus {
+        self.0.journal.as_ref().map_or_else(JournalStatus::off, Journal::status)
+    }
+
+    /// From now on, what memory no longer has is read from this journal, which has it.
+    #[cfg(test)]
+    fn read_from(&self, archive: Archive) {
+        let _ = self.0.archive.set(archive);
     }
 
     /// Says that an attempt is about to be made; called before its first byte is sent.
     ///
     /// The entry is as it will be posted, as far as that is known yet.
     pub fn begin(&self, entry: &Entry) {
-        let _ = entry;
+        if let Some(journal) = &self.0.journal {
+            journal.begin(entry);
+        }
     }
 
-    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book.
+    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
+    /// the journal, which takes a moment.
     pub fn claim(&self, upstream_id: &str) -> Claim {
-        self.0.claims.claim(upstream_id)
+        match (self.0.claims.claim(upstream_id), &self.0.journal) {
+            (Claim::Fresh, Some(journal)) => match journal.is_booked(upstream_id) {
+                Some(true) => Claim::Booked,
+                Some(false) => Claim::Open,
+                None => Claim::Fresh,
+            },
+            (claim, _) => claim,
+        }
     }
 
     /// Books one attempt. Any thread may call it; it takes no time worth awaiting.
@@ -92,50 +138,48 @@ impl Ledger {
             books.claims.see(upstream_id, entry.usage.is_some());
         }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
-        // A durable journal takes its copy of the entry here, before the ring owns it.
-        books.ring.push(key, entry);
+        let kept = books.ring.push(key, entry);
+        if let Some(journal) = &books.journal {
+            journal.post(kept);
+        }
     }
 
     /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
     pub fn entries(&self, query: &Query) -> Page {
         let books = &*self.0;
         let most = query.limit.saturating_add(1);
-        let own = query.after.filter(|mark| mark.books == books.opened.as_millisecond());
+        let own = query.after.filter(|mark| mark.books == books.mark());
         let listed = books.ring.find(query, own.map_or(0, |mark| mark.posted), most);
-        let newest = Mark { books: books.opened.as_millisecond(), posted: listed.posted };
-        let archive = self.archive().filter(|_| query.after.is_none() && !listed.is_enough(query, most));
+        let newest = Mark { books: books.mark(), posted: listed.posted };
+        let archive = books.archive.get().filter(|_| query.after.is_none() && !listed.is_enough(query, most));
         let older = archive.map_or_else(|| Ok(Vec::new()), |archive| archive.find(query, most));
-        match older {
-            Ok(older) => {
-                let older = older.into_iter().map(|entry| Kept::read(books.registry.key(&entry), entry));
-                Page::of(query.limit, newest, listed.entries, older.collect())
-            }
-            Err(error) => {
-                Page { missing: Some(told(&error)), ..Page::of(query.limit, newest, listed.entries, Vec::new()) }
-            }
-        }
+        let missing = older.as_ref().err().map(ToString::to_string).or_else(|| archive.and_then(|_| self.unwritten()));
+        let older = older.unwrap_or_default().into_iter();
+        let older = older.map(|entry| Kept::read(books.registry.key(&entry), entry)).collect();
+        Page { missing: missing.map(Into::into), ..Page::of(query.limit, newest, listed.entries, older) }
     }
 
     /// The sums of a period; may read the journal, so that it is not for a thread that must not wait.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
+        let unwritten = self.unwritten();
         let sources = Sources {
             hours: Some(&books.hours),
             ring: &books.ring,
             registry: &books.registry,
-            archive: self.archive(),
+            archive: books.archive.get().filter(|_| unwritten.is_none()),
         };
-        let Reckoned { tally, period, missing } = reckon(query, &sources);
+        let Reckoned { tally, period, missing, whole } = reckon(query, &sources);
         let (totals, by) = tally.finish();
-        let oldest = self.archive().and_then(|archive| archive.oldest().ok().flatten());
-        let opened = oldest.map_or(books.opened, |oldest| oldest.min(books.opened));
+        let missing = missing.map(|error| error.to_string()).or_else(|| unwritten.filter(|_| !whole));
         Stats {
-            since: period.since.unwrap_or(opened),
+            since: period.since.unwrap_or(books.opened),
             until: period.until.unwrap_or_else(Timestamp::now),
             totals,
             by,
             tunnels: books.tunnels.snapshot(),
-            missing: missing.as_ref().map(told),
+            journal: self.journal(),
+            missing: missing.map(Into::into),
         }
     }
 
@@ -144,8 +188,10 @@ impl Ledger {
         (self.0.ring.posted(), self.0.tunnels.snapshot())
     }
 
-    fn archive(&self) -> Option<&Archive> {
-        self.0.archive.get()
+    /// Why the journal may not have everything that memory no longer has.
+    fn unwritten(&self) -> Option<String> {
+        let status = self.journal();
+        if status.state == State::Degraded { status.alarm() } else { None }
     }
 
     /// Counts a connection that is passed on unseen.
@@ -163,9 +209,13 @@ impl Ledger {
         self.0.tunnels.closed(bytes_up, bytes_down);
     }
 
-    /// Ends the books. What comes later is still summed, but warned about: somebody stopped in the wrong order.
+    /// Ends the books, all of them written. What comes later is still summed, but warned about: somebody stopped in the
+    /// wrong order.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
+        if let Some(journal) = &self.0.journal {
+            journal.close();
+        }
     }
 }
 
@@ -173,20 +223,42 @@ impl Ledger {
 #[derive(Debug)]
 struct Books {
     opened: Timestamp,
-    registry: Registry,
-    hours: Hours,
-    ring: Ring,
+    registry: Arc<Registry>,
+    hours: Arc<Hours>,
+    ring: Arc<Ring>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,
     archive: OnceLock<Archive>,
+    journal: Option<Journal>,
 }
 
-/// An error and its cause in one sentence.
-fn told(error: &ArchiveError) -> Box<str> {
-    match error.source() {
-        Some(source) => format!("{error}: {source}").into(),
-        None => error.to_string().into(),
+impl Books {
+    /// Whose numbers entries have: those of a file go on with the next process.
+    fn mark(&self) -> i64 {
+        if self.journal.is_some() { 0 } else { self.opened.as_millisecond() }
+    }
+
+    /// Takes over what was in the journal.
+    fn restore(&mut self, loaded: Loaded) {
+        let Loaded { cells, last, next, unlisted } = loaded;
+        if let Some(first) = cells.iter().map(|(key, _)| key.hour).min() {
+            self.opened = self.opened.min(hour_start(first));
+        }
+        for (key, totals) in cells {
+            self.hours.merge(key, &totals, &self.registry);
+        }
+        for (number, key, entry) in last {
+            if let Some(upstream_id) = &entry.upstream_id {
+                self.claims.see(upstream_id, entry.usage.is_some());
+            }
+            self.ring.count_from(number);
+            self.ring.push(key, entry);
+        }
+        self.ring.count_from(next);
+        if let Some(until) = unlisted {
+            self.ring.lack(until);
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Reckoned<'a> {
     pub(crate) period: Period,
     /// Why the period was widened or names were lost, though there is a journal.
     pub(crate) missing: Option<ArchiveError>,
+    /// Whether the period is the one that was asked for, and every name in it known.
+    pub(crate) whole: bool,
 }
 
 /// Adds up a period: from the listed entries while none of it is missing there, else from the hourly totals and, for the
@@ -40,10 +42,10 @@ pub(crate) fn reckon<'a>(query: &'a StatsQuery, sources: &Sources<'_>) -> Reckon
     let mut reckoned = if listed.is_whole_from(query.since) {
         let mut tally = Tally::new(query);
         within(&listed, asked).for_each(|kept| tally.add_entry(&kept.key, &kept.entry));
-        Reckoned { tally, period: asked, missing: None }
+        Reckoned { tally, period: asked, missing: None, whole: true }
     } else {
         match sources.archive.map(|archive| exact(query, asked, (sources, archive), &listed)) {
-            Some(Ok(tally)) => Reckoned { tally, period: asked, missing: None },
+            Some(Ok(tally)) => Reckoned { tally, period: asked, missing: None, whole: true },
             Some(Err(error)) => Reckoned { missing: Some(error), ..coarse(query, asked, sources.hours) },
             None => coarse(query, asked, sources.hours),
         }
@@ -65,7 +67,7 @@ fn coarse<'a>(query: &'a StatsQuery, asked: Period, hours: Option<&Hours>) -> Re
     if let Some(hours) = hours {
         hours.visit(first, past, |key, totals| tally.add(key, totals));
     }
-    Reckoned { tally, period, missing: None }
+    Reckoned { tally, period, missing: None, whole: false }
 }
 
 /// The same to the instant and under all names, with the journal's help.

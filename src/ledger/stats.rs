@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::ledger::journal::status::JournalStatus;
 use crate::ledger::key::{By, Key};
 use crate::ledger::totals::Totals;
 use crate::ledger::tunnels::Tunnelled;
@@ -48,6 +49,8 @@ pub struct Stats {
     pub by: Vec<(By, Vec<Row>)>,
     /// What was passed on unseen since the start, whatever the period.
     pub tunnels: Tunnelled,
+    /// Whether the books are on disk too.
+    pub journal: JournalStatus,
     /// Why the period is widened to whole hours, or its names may be lost, where the journal could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Box<str>>,

@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::ledger::journal::archive::{Archive, ArchiveError};
+use crate::ledger::journal::status::JournalStatus;
 use crate::ledger::key::Registry;
 use crate::ledger::page::{Mark, Page, Query};
 use crate::ledger::reckon::{Sources, reckon};
@@ -61,6 +62,7 @@ impl Alone {
             totals,
             by,
             tunnels: Tunnelled::default(),
+            journal: JournalStatus { path: Some(self.archive.path().display().to_string()), ..JournalStatus::off() },
             missing: None,
         })
     }

@@ -1,6 +1,7 @@
 //! What the books ask of their journal, from any thread that may wait.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,8 +26,8 @@ use crate::units::Usage;
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
-    /// Readers at rest.
-    idle: Mutex<Vec<Reader>>,
+    /// Readers at rest, each with the file that it has open: a damaged one is replaced by what could be saved of it.
+    idle: Mutex<Vec<(u64, Reader)>>,
 }
 
 impl Archive {
@@ -131,15 +132,19 @@ impl Archive {
 
     /// Lends a reader to `ask`; one that failed is not used again.
     fn with<T>(&self, ask: impl FnOnce(&Reader) -> rusqlite::Result<T>) -> Result<T, ArchiveError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match idle {
-            Some(reader) => reader,
+        let file = std::fs::metadata(&self.path).map_or(0, |file| file.ino());
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(opened, _)| *opened == file);
+        let rested = idle.pop();
+        drop(idle);
+        let reader = match rested {
+            Some((_, reader)) => reader,
             None => Reader::open(&self.path)?,
         };
         let answer = ask(&reader).map_err(|source| ArchiveError::Broken { path: self.path.clone(), source })?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MOST_IDLE {
-            idle.push(reader);
+            idle.push((file, reader));
         }
         Ok(answer)
     }

@@ -1,7 +1,7 @@
 //! Entries as rows of the journal, and back.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Type, Value, ValueRef};
@@ -83,18 +83,18 @@ const COLUMNS: [&str; 64] = [
 ];
 
 /// The statement that writes a row unless its id is there already: `seq`, then `cell`, then what [`bind`] fills.
-pub(super) fn insertion() -> String {
-    let places: Vec<String> = (1..=COLUMNS.len() + 2).map(|number| format!("?{number}")).collect();
-    format!(
-        "INSERT INTO entries (seq, cell, {}) VALUES ({}) ON CONFLICT (id) DO NOTHING",
-        COLUMNS.join(", "),
-        places.join(", ")
-    )
+pub(super) fn insertion() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let places = vec!["?"; COLUMNS.len() + 2].join(", ");
+        format!("INSERT INTO entries (seq, cell, {}) VALUES ({places}) ON CONFLICT (id) DO NOTHING", COLUMNS.join(", "))
+    });
+    &TEXT
 }
 
 /// What to select, before `FROM`: `seq`, `cell`, then what [`read`] takes.
-pub(super) fn selection() -> String {
-    format!("SELECT seq, cell, {}", COLUMNS.join(", "))
+pub(super) fn selection() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| format!("SELECT seq, cell, {}", COLUMNS.join(", ")));
+    &TEXT
 }
 
 /// Fills in a row for [`insertion`]; without `seq` the next free number is taken.

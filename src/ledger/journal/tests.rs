@@ -1,13 +1,21 @@
 //! What is written to the journal is read back as it was.
 
+mod harm;
+mod life;
+
 use proptest::prelude::*;
-use rusqlite::Connection;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
 use serde_json::value::RawValue;
 
+use super::status::State;
 use super::words::Word;
 use super::*;
 use crate::dialect::endpoint::{Dialect, Endpoint, Job, Socket};
+use crate::ledger::Ledger;
 use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Repriced, Tier};
+use crate::ledger::stats::StatsQuery;
 use crate::policy::target::{Route, RouteKind};
 use crate::units::{Basis, Cost, Usage};
 
@@ -148,7 +156,7 @@ proptest! {
     fn an_entry_is_read_back_as_it_was_written(entry in entry(), seq in 1..=i64::MAX as u64) {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection).unwrap();
-        let mut insert = connection.prepare(&row::insertion()).unwrap();
+        let mut insert = connection.prepare(row::insertion()).unwrap();
         row::bind(&mut insert, &entry, Some(seq), 7).unwrap();
         insert.raw_execute().unwrap();
         let select = format!("{} FROM entries", row::selection());
@@ -192,7 +200,7 @@ fn people_read_times_and_exact_dollars() {
     {
         let mut one = crate::ledger::tests::entry("gpt-4o", "2026-11-22T12:00:00.007Z");
         (one.id, one.cost) = (number.to_string().into(), cost);
-        let mut insert = connection.prepare(&row::insertion()).unwrap();
+        let mut insert = connection.prepare(row::insertion()).unwrap();
         row::bind(&mut insert, &one, None, 1).unwrap();
         insert.raw_execute().unwrap();
         let told = connection
@@ -202,4 +210,44 @@ fn people_read_times_and_exact_dollars() {
             .unwrap();
         assert_eq!(told, ("2026-11-22T12:00:00.007Z".into(), shown.map(Into::into)));
     }
+}
+
+/// Waits until `fact` is one, and fails after twenty seconds.
+fn until(what: &str, fact: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !fact() {
+        assert!(begun.elapsed().as_secs() < 20, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn until_written(ledger: &Ledger) {
+    until("all is written", || {
+        let status = ledger.journal();
+        status.state == State::Ok && status.pending == 0
+    });
+}
+
+/// A small entry with an id of its own.
+fn numbered(number: u64) -> Entry {
+    let mut entry = crate::ledger::tests::entry(&format!("m{}", number % 3), "2026-11-22T12:00:00Z");
+    entry.id = format!("{number:026}").into();
+    entry
+}
+
+/// A journal that is only looked at.
+fn rows(path: &Path, question: &str) -> Vec<String> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut statement = connection.prepare(question).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn number(path: &Path, question: &str) -> i64 {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    connection.query_row(question, [], |row| row.get(0)).unwrap()
+}
+
+fn requests(ledger: &Ledger) -> u64 {
+    ledger.stats(&StatsQuery::default()).totals.totals.requests
 }
