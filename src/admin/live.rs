@@ -90,7 +90,7 @@ impl Feed {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+const SECOND: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(1) };
 
 /// After so long without news, a listener is told that the gate is still there.
-const REST: Duration = Duration::from_secs(15);
+const REST: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(15) };
