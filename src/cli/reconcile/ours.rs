@@ -14,7 +14,7 @@ use crate::cli::reconcile::theirs::{Measure, Numbers, day};
 use crate::dialect::endpoint::{Endpoint, Job};
 use crate::ledger::entry::{Entry, Outcome};
 use crate::ledger::measures::route_name;
-use crate::ledger::totals::is_unpriced;
+use crate::ledger::totals::{Line, is_unpriced};
 use crate::units::Basis;
 
 /// What the entries of one sum have in common.
@@ -156,7 +156,7 @@ fn doubts(entry: &Entry) -> Doubts {
         counted: u64::from(known && entry.basis == Basis::Counted),
         estimated: u64::from(known && entry.basis == Basis::Estimated),
         unknown: u64::from(!known),
-        unpriced: u64::from(is_unpriced(entry)),
+        unpriced: u64::from(is_unpriced(&Line::of(entry))),
         over_midnight: u64::from(day(entry.time) != day(end)),
     }
 }
