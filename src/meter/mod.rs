@@ -5,13 +5,19 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
+use crate::dialect::endpoint::Dialect;
 use crate::dialect::sse::{Event, Splitter};
 use crate::meter::reading::{Draft, Reading, is_last};
 use crate::meter::scan::Scanner;
+use crate::meter::scribe::Scribe;
 
+mod mend;
 pub mod reading;
 pub mod scan;
+pub mod scribe;
 mod skim;
+mod spoken;
+pub mod transcript;
 pub mod usage;
 
 /// Watches one reply. It never fails: what it cannot read is passed over or flagged.
@@ -33,11 +39,24 @@ impl Meter {
         Self { splitter: Some(Splitter::new()), watch: Watch::default() }
     }
 
+    /// The same, that also takes down what a reply in this dialect says, until its usage is known.
+    #[must_use]
+    pub fn taking_down(mut self, dialect: Dialect) -> Self {
+        let streamed = self.splitter.is_some();
+        self.watch.scribe = Some(if streamed { Scribe::stream(dialect) } else { Scribe::document(dialect) });
+        self
+    }
+
     /// Takes the next bytes of the upstream's own body, without any content coding.
     pub fn feed(&mut self, bytes: &Bytes) {
         let Self { splitter, watch } = self;
         match splitter {
-            None => watch.scanner.feed(bytes),
+            None => {
+                watch.scanner.feed(bytes);
+                if let Some(scribe) = &mut watch.scribe {
+                    scribe.keep(bytes);
+                }
+            }
             Some(splitter) => splitter.feed(bytes.clone(), |event| watch.event(&event)),
         }
     }
@@ -53,12 +72,12 @@ impl Meter {
         let Some(splitter) = splitter else {
             watch.draft.absorb(&watch.scanner);
             watch.draft.reading.terminal = watch.scanner.is_complete();
-            return watch.draft.finish();
+            return watch.finish();
         };
         if let Some(event) = splitter.finish() {
             watch.event(&event);
         }
-        watch.draft.finish()
+        watch.finish()
     }
 }
 
@@ -71,6 +90,8 @@ struct Watch {
     tries: u8,
     /// The bytes behind the last `"service_tier"` key that was read.
     tier: Box<[u8]>,
+    /// Takes down what is said, as long as nobody has told what it costs.
+    scribe: Option<Scribe>,
 }
 
 impl Watch {
@@ -91,7 +112,20 @@ impl Watch {
             self.scanner.restart();
             self.scanner.feed(&data);
             self.draft.absorb(&self.scanner);
+            if self.draft.reading.usage.is_some_and(|usage| reading::counts(&usage)) {
+                self.scribe = None;
+            }
         }
+        if let Some(scribe) = &mut self.scribe {
+            scribe.event(&data);
+        }
+    }
+
+    fn finish(self) -> Reading {
+        let mut reading = self.draft.finish();
+        let known = reading.usage.is_some_and(|usage| reading::counts(&usage));
+        reading.transcript = self.scribe.filter(|_| !known).map(|scribe| Box::new(scribe.finish()));
+        reading
     }
 
     /// A cheap look that lets most events of a stream go by unread.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::transcript::Transcript;
 use crate::meter::usage::{self, Nonsense};
 use crate::units::{Basis, Usage};
 
@@ -30,6 +31,8 @@ pub struct Reading {
     pub error: Option<Box<str>>,
     /// Why the reading is not to be trusted fully.
     pub flaw: Option<&'static str>,
+    /// What the reply says, where that was taken down and no usage that counts anything was told.
+    pub transcript: Option<Box<Transcript>>,
 }
 
 /// A reading while it is being made.
@@ -103,7 +106,8 @@ pub(super) fn is_last(kind: &str) -> bool {
     LAST.contains(&kind)
 }
 
-fn counts(usage: &Usage) -> bool {
+/// Whether there is anything but zeros in it.
+pub(super) fn counts(usage: &Usage) -> bool {
     usage.total() > 0 || usage.seconds.is_some_and(|seconds| seconds > 0)
 }
 

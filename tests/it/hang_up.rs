@@ -4,7 +4,7 @@ use http::Method;
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tollgate::ledger::entry::{Entry, Outcome};
+use tollgate::ledger::entry::{AfterClose, Entry, Outcome};
 use tollgate::ledger::page::Query;
 use tollgate::units::Basis;
 
@@ -63,7 +63,8 @@ async fn only_entry(gate: &TestGate) -> Entry {
 }
 
 fn assert_billed(entry: &Entry, upstream: &Upstream) {
-    assert_eq!(entry.outcome, Outcome::ClientClosed, "{entry:?}");
+    assert_eq!((entry.outcome, entry.after_close), (Outcome::ClientClosed, Some(AfterClose::Drained)), "{entry:?}");
+    assert_eq!(entry.basis, Basis::Reported);
     let (usage, bill) = (entry.usage.expect("usage was read to the end"), &upstream.bill()[0]);
     assert!(bill.completed);
     assert_eq!((usage.input, usage.output), (Some(bill.input), Some(bill.output)));
@@ -83,6 +84,7 @@ async fn what_was_read_before_a_forced_stop_is_booked() {
     let entry = &page.entries[0].entry;
     assert_eq!(entry.outcome, Outcome::ClientClosed);
     assert!(entry.model.served.is_some() && entry.upstream_id.is_some(), "{entry:?}");
+    assert_eq!((entry.after_close, entry.basis), (Some(AfterClose::GivenUp), Basis::Estimated));
 }
 
 #[tokio::test]
@@ -112,8 +114,9 @@ async fn a_stream_that_lost_its_client_is_cancelled_where_the_owner_says_so() {
         }
         upstream.release_all();
         let entry = only_entry(&gate).await;
-        assert_eq!((entry.outcome, entry.basis, entry.usage), (Outcome::ClientClosed, Basis::None, None));
-        assert_eq!(entry.cost, None);
+        assert_eq!((entry.outcome, entry.basis), (Outcome::ClientClosed, Basis::Estimated), "{entry:?}");
+        assert_eq!(entry.after_close, Some(AfterClose::Cancelled));
+        assert!(entry.cost.is_some());
     }
 }
 
@@ -141,7 +144,11 @@ async fn a_call_that_lost_its_client_before_the_answer_is_cancelled_where_the_ow
             upstream.wait_for_open_connections(0);
         }
         let entry = only_entry(&gate).await;
-        assert_eq!((entry.outcome, entry.basis, entry.status), (Outcome::ClientClosed, Basis::None, 0));
+        assert_eq!((entry.outcome, entry.basis, entry.status), (Outcome::ClientClosed, Basis::Estimated, 0));
+        // It had taken the prompt in, and nobody knows of more.
+        let usage = entry.usage.unwrap();
+        assert!(usage.input > Some(0) && usage.output == Some(0), "{usage:?}");
+        assert_eq!(entry.after_close, Some(AfterClose::Cancelled));
         upstream.release_all();
     }
 }
@@ -159,6 +166,7 @@ async fn a_call_for_a_custom_model_that_lost_its_client_is_booked_as_abandoned_w
             other.release_all();
             let entry = only_entry(&gate).await;
             assert_eq!(entry.outcome, Outcome::ClientClosed, "{path} {stream}: {entry:?}");
+            assert_eq!(entry.after_close, Some(AfterClose::Drained), "{path} {stream}");
             let (usage, bill) = (entry.usage.expect("usage was read to the end"), &other.bill()[0]);
             assert_eq!((usage.input, usage.output), (Some(bill.input), Some(bill.output)), "{path} {stream}");
         }
@@ -212,4 +220,5 @@ async fn a_reply_without_end_is_not_read_for_a_client_that_left() {
     assert_eq!(entry.outcome, Outcome::ClientClosed);
     assert!(entry.error.as_deref().is_some_and(|error| error.contains("too long")), "{entry:?}");
     assert!(entry.bytes_down < 20 << 20, "{}", entry.bytes_down);
+    assert_eq!((entry.after_close, entry.basis), (Some(AfterClose::GivenUp), Basis::Estimated));
 }

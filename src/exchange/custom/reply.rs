@@ -12,11 +12,11 @@ use crate::dialect::reply::plan::ReplyPlan;
 use crate::dialect::reply::stream::ReplyStream;
 use crate::dialect::reply::whole::{Unreadable, WholeReply};
 use crate::exchange::answer::Answer;
-use crate::exchange::custom::reckoning::{Counted, Reckoning, Written};
+use crate::exchange::counting::reckoning::{Reckoning, Written};
+use crate::exchange::counting::tail::Tail;
 use crate::exchange::drain::Drains;
 use crate::exchange::metered::Metered;
 use crate::exchange::receipt::Receipt;
-use crate::exchange::tail::Tail;
 use crate::exchange::watch::{Editor, Watch};
 use crate::exchange::{headers, scrub};
 use crate::ledger::entry::Outcome;
@@ -79,21 +79,23 @@ impl CustomReply {
     fn passed(self, arrived: Arrived) -> Response<Answer> {
         let Arrived { head, reply, receipt, drains, .. } = arrived;
         let watch = Watch::new(Meter::json(), coding(&head.headers), None);
-        let tail = Tail::new(self.reckoning, false);
-        let body = Metered::new(reply, Some(watch), receipt, drains).counted_by(tail);
+        let body = Metered::new(reply, Some(watch), receipt, drains);
         Response::from_parts(head, Answer::Metered(Box::new(body)))
     }
 
     fn streamed(self, arrived: Arrived, plan: ReplyPlan) -> Response<Answer> {
         let Arrived { mut head, reply, receipt, drains, .. } = arrived;
-        let tail = Tail::new(self.reckoning, self.tells_usage || plan.asks_usage && plan.last);
+        let awaited = self.tells_usage || plan.asks_usage && plan.last;
         let editor = Editor::Reply(Box::new(ReplyStream::new(plan)));
         let watch = Watch::new(Meter::stream(), coding(&head.headers), Some(editor));
         headers::body_changes(&mut head.headers);
         if !is_events(&head.headers) {
             head.headers.insert(CONTENT_TYPE, EVENTS);
         }
-        let body = Metered::new(reply, Some(watch), receipt, drains).counted_by(tail);
+        let mut body = Metered::new(reply, Some(watch), receipt, drains);
+        if awaited {
+            body = body.awaiting(Tail::new(self.reckoning));
+        }
         Response::from_parts(head, Answer::Metered(Box::new(body)))
     }
 
@@ -141,7 +143,7 @@ impl CustomReply {
         if whole.reports_usage() && reading.usage.is_some() {
             return (reading, None);
         }
-        let written = Written { texts: whole.texts().clone(), whole: true };
+        let written = Written { transcript: whole.texts().clone().into(), whole: true, served: None };
         let counted = self.reckoning.clone().counted(written).await;
         counted.fill(&mut reading);
         (reading, Some(counted.usage))
@@ -193,14 +195,6 @@ impl CustomReply {
         let failure = Failure::sent(FailureKind::Unreadable { host: self.host.clone(), cause: cause.into() });
         receipt.close(Outcome::UpstreamError, None, Some(&failure.to_string()));
         failure
-    }
-}
-
-impl Counted {
-    /// Puts what was counted in the place of what was not reported.
-    pub fn fill(self, reading: &mut Reading) {
-        reading.usage = Some(self.usage);
-        reading.basis = self.basis;
     }
 }
 

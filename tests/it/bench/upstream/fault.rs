@@ -48,6 +48,8 @@ pub struct Fault {
     pub echo_key: bool,
     /// `chunked`: a whole reply without a content-length.
     pub chunked: bool,
+    /// `tokens`: counts with the model's own tokenizer and OpenAI's rule for prompts; else a word is a token.
+    pub tokens: bool,
     /// `input=N`, `cached=N`, `output=N`, `reasoning=N`: the counts to report and charge.
     pub counts: Counts,
 }
@@ -96,6 +98,7 @@ impl Fault {
             "goaway" => self.goaway = true,
             "echo-key" => self.echo_key = true,
             "chunked" => self.chunked = true,
+            "tokens" => self.tokens = true,
             "input" => self.counts.input = Some(value.parse().ok()?),
             "cached" => self.counts.cached = Some(value.parse().ok()?),
             "output" => self.counts.output = Some(value.parse().ok()?),
