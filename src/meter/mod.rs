@@ -11,6 +11,7 @@ use crate::meter::reading::{Draft, Reading, is_last};
 use crate::meter::scan::Scanner;
 use crate::meter::scribe::Scribe;
 
+mod letters;
 mod mend;
 pub mod reading;
 pub mod scan;

@@ -8,6 +8,7 @@ use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::dialect::endpoint::Dialect;
+use crate::meter::letters;
 use crate::meter::skim::text_end;
 use crate::meter::spoken::{self, Sure};
 use crate::meter::transcript::Transcript;
@@ -130,19 +131,9 @@ impl Scribe {
             return;
         }
         self.transcript.doubtful |= sure == Sure::No;
-        if memchr::memchr(b'\\', raw).is_none()
-            && let Ok(text) = std::str::from_utf8(raw)
-        {
-            return self.transcript.say(index, text);
-        }
-        let quoted = [b"\"", raw, b"\""].concat();
-        match serde_json::from_slice::<String>(&quoted) {
-            Ok(text) => self.transcript.say(index, &text),
-            Err(_) => {
-                self.transcript.doubtful = true;
-                self.transcript.say(index, &String::from_utf8_lossy(raw));
-            }
-        }
+        let text = letters::text(raw);
+        self.transcript.doubtful |= text.is_none();
+        self.transcript.say(index, &text.unwrap_or_else(|| String::from_utf8_lossy(raw)));
     }
 
     fn thoroughly(&mut self, data: &[u8]) {

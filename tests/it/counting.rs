@@ -13,6 +13,7 @@ use tollgate::units::Basis;
 use crate::bench::client::{Answered, Client, read};
 use crate::bench::gate::TestGate;
 use crate::bench::upstream::books::Billed;
+use crate::bench::upstream::coding::Coding;
 use crate::bench::upstream::tls::Alpn;
 use crate::bench::upstream::{Options, Upstream};
 use crate::bench::verbatim::{Said, Then, Verbatim};
@@ -69,9 +70,10 @@ async fn a_whole_reply_that_nobody_reports_is_counted_to_the_token() {
         (COMPLETIONS, json!({"model": "davinci-002", "prompt": [1, 2, 3], "n": 2, "stream": true})),
         (EMBEDDINGS, json!({"model": "text-embedding-3-small", "input": ["one two", "three"]})),
     ];
-    for (upstream_alpn, alpn) in [(Alpn::Http1, "h2"), (Alpn::Http2, "http/1.1")] {
+    // Where the gate asks for usage itself and gets none, and where nobody asks.
+    for (upstream_alpn, alpn, metering) in [(Alpn::Http1, "h2", ""), (Alpn::Http2, "http/1.1", NEITHER_ASKED)] {
         let upstream = Upstream::start(Options { alpn: upstream_alpn, ..Options::default() });
-        let gate = TestGate::start(&upstream, NEITHER_ASKED);
+        let gate = TestGate::start(&upstream, metering);
         let mut client = client(&gate, alpn).await;
         let mut count = 0;
         for (path, body) in &forms {
@@ -228,6 +230,23 @@ async fn an_untranslated_custom_model_is_counted_by_its_own_tokenizer() {
 }
 
 #[tokio::test]
+async fn a_custom_models_document_that_broke_off_is_estimated_by_what_had_come_of_it() {
+    let half = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"content":"hello world"#;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n";
+    let bytes = [head, half].concat().into_bytes();
+    let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Close });
+    let port = verbatim.address.port();
+    let line =
+        format!(r#"models: [{{ name: "gpt-4o", endpointUrl: "https://localhost:{port}/serve/chat/completions" }}]"#);
+    let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", &line);
+    let answered = call(&mut client(&gate, "h2").await, CHAT, &chat(false), "").await.unwrap();
+    assert_eq!(answered.status, 502);
+    let entry = gate.wait_for_entries(1).await.remove(0);
+    assert_eq!((entry.outcome, entry.basis), (Outcome::UpstreamCut, Basis::Estimated), "{entry:#?}");
+    assert_eq!(entry.usage.unwrap().output, Some(2));
+}
+
+#[tokio::test]
 async fn a_cancelled_stream_is_estimated_by_what_its_upstream_had_sent() {
     for (upstream_alpn, alpn) in [(Alpn::Http1, "http/1.1"), (Alpn::Http1, "h2"), (Alpn::Http2, "h2")] {
         let upstream = Upstream::start(Options { alpn: upstream_alpn, ..Options::default() });
@@ -248,6 +267,50 @@ async fn a_cancelled_stream_is_estimated_by_what_its_upstream_had_sent() {
         assert_eq!((entry.outcome, entry.basis), (Outcome::ClientClosed, Basis::Estimated), "{alpn} {entry:#?}");
         assert_eq!(entry.after_close, Some(AfterClose::Cancelled));
         assert_billed(&entry, &upstream.bill()[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_read_to_its_end_without_its_client_and_without_usage_is_counted_to_the_token() {
+    for alpn in ["http/1.1", "h2"] {
+        let upstream = Upstream::start(Options::default());
+        let gate = TestGate::start(&upstream, NEITHER_ASKED);
+        upstream.hold();
+        upstream.release(5);
+        let mut client = client(&gate, alpn).await;
+        let request = client.request(Method::POST, CHAT).header("x-standin-fault", "tokens");
+        let request = request.body(Full::from(chat(true).to_string())).unwrap();
+        let mut response = client.begin(request).await.unwrap();
+        read_events(response.body_mut(), 5).await;
+        drop((response, client));
+        upstream.release_all();
+        let entry = gate.wait_for_entries(1).await.remove(0);
+        assert_billed(&entry, &upstream.bill()[0]);
+        if entry.outcome == Outcome::ClientClosed {
+            assert_eq!(entry.after_close, Some(AfterClose::Drained));
+        }
+        assert_eq!(entry.basis, Basis::Counted, "{entry:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_nobody_can_decode_is_an_estimate_without_an_output() {
+    let document = json!({"id": "x", "choices": [{"index": 0, "message": {"content": "hello world"}}]}).to_string();
+    let twice = Coding::Gzip.encode(&Coding::Gzip.encode(document.as_bytes()));
+    for (coding, body) in [("gzip, gzip", &twice[..]), ("gzip", document.as_bytes()), ("sdch", document.as_bytes())] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let bytes = [head.as_bytes(), body].concat();
+        let verbatim = Verbatim::start(move |_| Said { bytes: bytes.clone(), then: Then::Keep });
+        let gate = TestGate::toward(verbatim.address, &verbatim.ca_pem, "", "");
+        let answered = call(&mut client(&gate, "h2").await, CHAT, &chat(false), "").await.unwrap();
+        assert!(answered.whole && answered.body == body, "{coding}");
+        let entry = gate.wait_for_entries(1).await.remove(0);
+        let usage = entry.usage.unwrap();
+        assert_eq!((entry.outcome, entry.basis, usage.output), (Outcome::Ok, Basis::Estimated, None), "{coding}");
+        assert!(usage.input > Some(0) && entry.error.is_some(), "{coding} {entry:#?}");
     }
 }
 
@@ -365,7 +428,7 @@ async fn a_fifth_of_the_clients_hangs_up_and_the_books_are_exact() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fifth_of_the_clients_is_cancelled_and_every_one_of_them_is_an_estimate() {
     let (entries, bill) = hung_up_on(CANCEL).await;
-    let mut cancelled = 0;
+    let (mut cancelled, mut estimated, mut billed) = (0, 0, 0);
     for entry in entries.iter().filter(|entry| entry.after_close.is_some()) {
         assert_eq!(entry.after_close, Some(AfterClose::Cancelled), "{entry:#?}");
         let Some(usage) = entry.usage else {
@@ -381,9 +444,12 @@ async fn a_fifth_of_the_clients_is_cancelled_and_every_one_of_them_is_an_estimat
             cancelled += 1;
             // What its upstream sent on before it heard of the end was paid and not delivered.
             assert!(usage.output <= Some(line.output), "{entry:#?} {line:?}");
+            estimated += usage.total();
+            billed += line.input + line.output;
         } else {
             assert_eq!(usage.output, Some(line.output), "its usage had come already");
         }
     }
     assert!(cancelled > 50, "{cancelled}");
+    assert!(estimated * 100 >= billed * 90, "{estimated} of {billed}: more than a tenth is missing");
 }

@@ -185,6 +185,32 @@ async fn leave_before_the_answer(upstream: &Upstream, gate: &TestGate, alpn: &st
 }
 
 #[tokio::test]
+async fn as_many_as_may_be_read_on_are_read_to_their_usage_and_one_more_is_given_up() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, "");
+    let Client::H2(sender) = client(&gate, "h2").await else { panic!("it speaks HTTP/2") };
+    let mut asked = Vec::new();
+    for number in 0..65 {
+        upstream.fault_next("stall");
+        let mut client = Client::H2(sender.clone());
+        let request = client.request(Method::POST, CHAT).body(Full::from(chat(number % 2 == 0))).unwrap();
+        asked.push(tokio::spawn(async move { client.begin(request).await.map(drop) }));
+    }
+    upstream.until_seen(65).await;
+    for call in asked {
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+    }
+    let given_up = gate.wait_for_entries(1).await;
+    assert_eq!(given_up.len(), 1, "the others are being waited for");
+    assert_eq!((given_up[0].after_close, given_up[0].basis), (Some(AfterClose::GivenUp), Basis::Estimated));
+    upstream.release_all();
+    let entries = gate.wait_for_entries(65).await;
+    let drained = entries.iter().filter(|entry| entry.after_close == Some(AfterClose::Drained));
+    assert_eq!(drained.filter(|entry| entry.basis == Basis::Reported).count(), 64, "{entries:#?}");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_within_its_request_reaches_no_upstream() {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, "");
