@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod custom;
