@@ -83,6 +83,7 @@ impl Exchange<'_> {
     }
 
     fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
+        let begins = matches!(endpoint, Endpoint::Job(_)) && paths::begins(&head.method, head.uri.path());
         Booking {
             ledger: self.relay.ledger.clone(),
             policy,
@@ -97,7 +98,7 @@ impl Exchange<'_> {
             model: None,
             tier: None,
             bytes_up: 0,
-            facts: Facts { begins: paths::begins(&head.method, head.uri.path()), ..Facts::default() },
+            facts: Facts { begins, ..Facts::default() },
         }
     }
 
