@@ -144,6 +144,16 @@ pub enum Socket {
 impl Socket {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Live, Self::Realtime, Self::Responses];
+
+    /// The conversation that a WebSocket to this path of api.openai.com carries.
+    pub fn recognise(path: &str) -> Option<Self> {
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/v1/live/sessions" => Some(Self::Live),
+            "/v1/realtime" => Some(Self::Realtime),
+            "/v1/responses" => Some(Self::Responses),
+            _ => None,
+        }
+    }
 }
 
 /// What a request asks for.
@@ -259,7 +269,7 @@ impl<'de> Deserialize<'de> for Endpoint {
 }
 
 /// Decodes `%41`; `None` where the result is no UTF-8 or an escape is broken.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -288,6 +298,16 @@ mod tests {
             assert_eq!(Endpoint::named(endpoint.name()), Some(endpoint));
         }
         assert_eq!(Endpoint::named("/v1/nothing"), None);
+    }
+
+    #[test]
+    fn a_conversation_is_found_by_its_whole_path() {
+        assert_eq!(Socket::recognise("/v1/realtime"), Some(Socket::Realtime));
+        assert_eq!(Socket::recognise("/v1/responses/"), Some(Socket::Responses));
+        assert_eq!(Socket::recognise("/v1/live/sessions"), Some(Socket::Live));
+        for path in ["/v1/realtime/calls", "/realtime", "/v1/responses/resp_1", "/v1/live", "/"] {
+            assert_eq!(Socket::recognise(path), None, "{path}");
+        }
     }
 
     #[test]

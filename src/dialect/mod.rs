@@ -10,6 +10,7 @@ pub mod json;
 pub mod models;
 pub mod multipart;
 pub mod paths;
+pub mod query;
 pub mod reply;
 pub mod rewrite;
 pub mod sound;

@@ -23,8 +23,9 @@ use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
 use crate::exchange::parts::RelayParts;
 use crate::exchange::receipt::Booking;
-use crate::exchange::{cors, headers, models};
+use crate::exchange::{cors, headers, models, websocket};
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
 use crate::meter::sight::Sight;
 use crate::net::host::HostPort;
 use crate::policy::routing::Ask;
@@ -67,17 +68,21 @@ impl Exchange<'_> {
         if cors::is_preflight(&head) {
             return Ok(cors::preflight(&head));
         }
+        if websocket::is_asked(&head) {
+            // Boxed because it is rare, and would make every exchange larger.
+            return Box::pin(self.socket(head, path, booking)).await;
+        }
         match booking.endpoint.clone() {
             Endpoint::Call(dialect) => {
                 let call = self.read(dialect, &head, body, &mut booking).await;
                 let call = call.inspect_err(|fault| {
                     booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
                 })?;
-                self.call(head, path, &booking, &call).await
+                self.call(head, path, &mut booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
             Endpoint::Job(_) | Endpoint::Opening(_) | Endpoint::Other | Endpoint::Socket(_) => {
-                self.other(&head, path, body, &booking).await
+                self.other(&head, path, body, &mut booking).await
             }
         }
     }
@@ -91,6 +96,7 @@ impl Exchange<'_> {
             time: self.time,
             begun: self.begun,
             client: caller(self.origin, &head.headers),
+            program: self.origin.peer.program.clone(),
             ingress: self.origin.ingress,
             host: self.origin.at.host.to_string().into(),
             endpoint,
@@ -98,6 +104,7 @@ impl Exchange<'_> {
             model: None,
             tier: None,
             bytes_up: 0,
+            hold: None,
             facts: Facts { begins, ..Facts::default() },
         }
     }
@@ -151,14 +158,16 @@ impl Exchange<'_> {
         &self,
         mut head: Head,
         path: PathAndQuery,
-        booking: &Booking,
+        booking: &mut Booking,
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
+        let Some(first) = targets.first() else { return Err(Fault::internal()) };
+        self.spend(booking, first, &head.headers)?;
+        booking.afford(first, &head.method, path.path(), Some(call)).await?;
         if let [target] = &*targets
             && let Some(custom) = &target.custom
         {
-            self.spend(booking, target, &head.headers)?;
             // Boxed, so that other calls do not keep room for what only these do.
             return Box::pin(self.custom(head, booking, (call, target, custom))).await;
         }
@@ -167,9 +176,7 @@ impl Exchange<'_> {
         let has_credential = headers::has_credential(&head.headers);
         let mut tried = Fault::internal();
         for (number, target) in (1..).zip(&targets) {
-            if number == 1 {
-                self.spend(booking, target, &head.headers)?;
-            } else if target.credential.secret().is_some() && !has_credential {
+            if number > 1 && target.credential.secret().is_some() && !has_credential {
                 break;
             }
             let metering = booking.policy.metering;
@@ -214,11 +221,15 @@ impl Exchange<'_> {
         head: &Head,
         path: PathAndQuery,
         body: Incoming,
-        booking: &Booking,
+        booking: &mut Booking,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        if let Err(fault) = self.spend(booking, target, &head.headers) {
+        let mut fit = self.spend(booking, target, &head.headers);
+        if fit.is_ok() {
+            fit = booking.afford(target, &head.method, path.path(), None).await;
+        }
+        if let Err(fault) = fit {
             Box::pin(inbound::discard(body, &head.headers)).await;
             return Err(fault);
         }
@@ -238,7 +249,12 @@ impl Exchange<'_> {
         let mut attempt = Attempt::new(target, receipt, passed);
         let drains = booking.facts.begins && booking.policy.metering.on_disconnect == OnDisconnect::Drain;
         attempt.drains = drains.then(|| self.relay.drains.clone());
-        attempt.run(&self.relay.pool, request).await.map_err(|failure: Failure| Fault::upstream(&failure))
+        let answered = attempt.run(&self.relay.pool, request).await;
+        let response = answered.map_err(|failure: Failure| Fault::upstream(&failure))?;
+        if head.method == Method::POST && WEBRTC.contains(&head.uri.path()) && response.status().is_success() {
+            self.relay.ledger.gap(Gap::WebRtc);
+        }
+        Ok(response)
     }
 
     /// Model lists: the upstream's own with the custom models added.
@@ -270,7 +286,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
+    /// The targets of a call, in the order in which they are tried.
+    pub fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         // Where none of the owner's rules applies: the host that the client asked for, with its own headers.
         let origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
         let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
@@ -281,7 +298,7 @@ impl Exchange<'_> {
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.
-    fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
+    pub fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
         if target.credential.secret().is_none() || headers::has_credential(sent) {
             return Ok(());
         }
@@ -294,6 +311,8 @@ impl Exchange<'_> {
 fn asks_for_events(path: &PathAndQuery) -> bool {
     path.query().is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"))
 }
+/// What sets up a call whose sound goes by WebRTC.
+const WEBRTC: [&str; 2] = ["/v1/realtime/calls", "/v1/live/sessions"];
 
 /// The client's request with another path and body.
 pub fn outbound(head: &Head, path: PathAndQuery, body: Outbound) -> Request<Outbound> {

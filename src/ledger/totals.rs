@@ -82,7 +82,8 @@ fn is_unpriced(entry: &Entry) -> bool {
         Outcome::Refused | Outcome::UpstreamError => false,
     };
     let asked = matches!(entry.endpoint, Endpoint::Call(dialect) if !dialect.is_free());
-    let sold = asked || entry.usage.is_some();
+    let is_turn = entry.session.is_some();
+    let sold = asked || is_turn || entry.usage.is_some();
     charged && sold && entry.cost.is_none() && !entry.deferred
 }
 

@@ -13,7 +13,9 @@ use crate::meter::scan::Scanner;
 use crate::meter::sight::Sight;
 
 mod captions;
+pub mod conversation;
 pub mod extra;
+pub mod frames;
 pub mod list;
 pub mod reading;
 pub mod scan;

@@ -12,6 +12,8 @@ mod bad_servers;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -54,7 +56,11 @@ mod own_address;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod socket_bytes;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
@@ -63,3 +69,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
+#[cfg(test)]
+mod whose;

@@ -52,6 +52,8 @@ pub struct Fault {
     pub echo_key: bool,
     /// `chunked`: a whole reply without a content-length.
     pub chunked: bool,
+    /// `no-switch`: a request for a WebSocket is answered with 200.
+    pub no_switch: bool,
     /// `input=N`, `cached=N`, `output=N`, `reasoning=N`: the counts to report and charge.
     pub counts: Counts,
 }
@@ -102,6 +104,7 @@ impl Fault {
             "goaway" => self.goaway = true,
             "echo-key" => self.echo_key = true,
             "chunked" => self.chunked = true,
+            "no-switch" => self.no_switch = true,
             "input" => self.counts.input = Some(value.parse().ok()?),
             "cached" => self.counts.cached = Some(value.parse().ok()?),
             "output" => self.counts.output = Some(value.parse().ok()?),

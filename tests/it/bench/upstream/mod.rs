@@ -19,6 +19,7 @@ pub mod others;
 pub mod responses;
 pub mod script;
 pub mod serve;
+pub mod socket;
 pub mod sound;
 pub mod tls;
 pub mod words;

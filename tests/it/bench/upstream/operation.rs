@@ -259,7 +259,8 @@ pub fn has_key(form: &Form, headers: &HeaderMap) -> bool {
     }
 }
 
-fn query(uri: &Uri) -> HashMap<String, String> {
+/// The parameters of a query, decoded.
+pub fn query(uri: &Uri) -> HashMap<String, String> {
     let pairs = uri.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), percent_decoded(value))).collect()
 }

@@ -18,7 +18,7 @@ use super::fault::Fault;
 use super::link::Link;
 use super::operation::{self, Ask, Form, Lost, Operation};
 use super::script::{Piece, Script};
-use super::{chat, completion, embeddings, files, jobs, media, others, responses, sound, words};
+use super::{chat, completion, embeddings, files, jobs, media, others, responses, socket, sound, words};
 
 /// What all connections share.
 pub struct House {
@@ -34,13 +34,14 @@ pub struct House {
 pub async fn answer(
     house: Arc<House>,
     link: Arc<Link>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Broken> {
     let asked = request.headers().get("x-standin-fault").map(|value| Fault::parse(value.to_str().unwrap()).unwrap());
     let fault = asked.or_else(|| house.books.pop_fault()).unwrap_or_default();
     if fault.goaway {
         link.leave();
     }
+    let upgrade = socket::upgrade(&mut request);
     let seen = receive(&link, request, fault.early_answer).await;
     // Whoever waits to see the request may release it at once.
     let mut stalled = house.books.sluice.stall();
@@ -53,7 +54,23 @@ pub async fn answer(
     }
     // A preflight takes no number, so that replies bear the same ids whether or not somebody else answers preflights.
     let number = if seen.method == Method::OPTIONS { 0 } else { house.books.number_reply() };
-    let script = house.script(&seen, &fault, number);
+    if let Some(upgrade) = upgrade.filter(|_| asked_error(&fault).is_none() && !fault.echo_key) {
+        let uri = seen.path_and_query.parse().unwrap();
+        if socket::has_key(&seen.headers) && !fault.no_switch {
+            let response = socket::switch(&house, &link, &seen.headers, &uri, upgrade);
+            return Ok(response.map(|()| body::nothing()));
+        }
+        if fault.no_switch {
+            return Ok(house.dress(
+                &seen,
+                Script::json(200, &serde_json::json!({"no": "socket"})),
+                (fault, number),
+                link,
+            ));
+        }
+    }
+    let call = socket::call(&seen).filter(|_| asked_error(&fault).is_none());
+    let script = call.unwrap_or_else(|| house.script(&seen, &fault, number));
     Ok(house.dress(&seen, script, (fault, number), link))
 }
 
