@@ -92,6 +92,7 @@ impl Exchange<'_> {
     }
 
     fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
+        let begins = matches!(endpoint, Endpoint::Job(_)) && paths::begins(&head.method, head.uri.path());
         Booking {
             ledger: self.relay.ledger.clone(),
             policy,
@@ -108,7 +109,7 @@ impl Exchange<'_> {
             tier: None,
             bytes_up: 0,
             hold: None,
-            facts: Facts { begins: paths::begins(&head.method, head.uri.path()), ..Facts::default() },
+            facts: Facts { begins, ..Facts::default() },
         }
     }
 
