@@ -2,9 +2,11 @@
 
 mod answer;
 mod books;
+mod budgets;
 mod change;
 mod csv;
 mod guard;
+mod metrics;
 mod parameters;
 mod state;
 pub mod surface;
@@ -41,12 +43,14 @@ where
 fn router(surface: Surface, guard: Guard) -> Router {
     Router::new()
         .route("/", get(state::index))
+        .route("/budgets", get(budgets::budgets))
         .route("/ca.crt", get(state::root_der))
         .route("/ca.pem", get(state::root_pem))
         .route("/config", get(state::config))
         .route("/config/models", post(change::models))
         .route("/entries", get(books::entries))
         .route("/healthz", get(state::health))
+        .route("/metrics", get(metrics::metrics))
         .route("/models", get(state::models))
         .route("/readyz", get(state::readiness))
         .route("/stats", get(books::stats))

@@ -9,7 +9,9 @@ pub mod demo;
 pub mod hub;
 pub mod listing;
 pub mod problem;
+pub mod reconcile;
 pub mod route;
+pub mod run;
 pub mod serve;
 pub mod sources;
 pub mod stats;
@@ -36,7 +38,13 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Reconcile(args)) => match reconcile::run(&args) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(problem) => Err(problem),
+        },
         Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),

@@ -86,7 +86,14 @@ fn is_deployment_path(dialect: Dialect) -> bool {
         | Dialect::Speech
         | Dialect::Transcription
         | Dialect::Translation => true,
-        Dialect::ImageVariation | Dialect::Moderation | Dialect::Responses => false,
+        Dialect::Compaction
+        | Dialect::Decision
+        | Dialect::ImageVariation
+        | Dialect::InputTokens
+        | Dialect::Moderation
+        | Dialect::Responses
+        | Dialect::Video
+        | Dialect::VideoExtension => false,
     }
 }
 
@@ -150,18 +157,28 @@ mod tests {
     fn the_dated_form_puts_the_deployment_into_the_path_of_its_operations() {
         for dialect in Dialect::ALL {
             let path = format!("/v1{}", dialect.path());
-            let wanted = match dialect {
-                Dialect::Responses | Dialect::Moderation | Dialect::ImageVariation => {
-                    format!("/openai{}?api-version=2024-10-21", dialect.path())
-                }
-                _ => format!("/openai/deployments/prod-4o{}?api-version=2024-10-21", dialect.path()),
-            };
+            // The whole list of Azure's own library.
+            let moved = [
+                "/completions",
+                "/chat/completions",
+                "/embeddings",
+                "/audio/transcriptions",
+                "/audio/translations",
+                "/audio/speech",
+                "/images/generations",
+                "/images/edits",
+            ];
+            let below = if moved.contains(&dialect.path()) { "/deployments/prod-4o" } else { "" };
+            let wanted = format!("/openai{below}{}?api-version=2024-10-21", dialect.path());
             assert_eq!(dated(&path, Some(dialect), Some("prod-4o"), "2024-10-21"), wanted);
             let bare = format!("/openai{}?api-version=2024-10-21", dialect.path());
             assert_eq!(dated(&path, Some(dialect), None, "2024-10-21"), bare);
         }
         assert_eq!(dated("/v1/files/f-1?a=b", None, Some("d"), "V"), "/openai/files/f-1?a=b&api-version=V");
         assert_eq!(dated("/v1/models", None, None, "V"), "/openai/models?api-version=V");
+        for job in ["/batches/b", "/fine_tuning/jobs", "/responses/resp_1", "/threads/t/runs/r", "/videos/v"] {
+            assert_eq!(dated(&format!("/v1{job}"), None, None, "V"), format!("/openai{job}?api-version=V"));
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn toward_upstream(headers: &mut HeaderMap, credential: &Credential) {
     }
     let key = match credential {
         Credential::ApiKey(secret) | Credential::Bearer(secret) => Some(secret.reveal().to_owned()),
-        Credential::ClientsApiKey | Credential::ClientsBearer => clients_key(headers),
+        Credential::ClientsApiKey | Credential::ClientsBearer => clients_key(headers).map(str::to_owned),
         Credential::Clients | Credential::None => None,
     };
     // These were meant for the host that the client asked for, and for nobody else.
@@ -81,14 +81,18 @@ pub fn toward_upstream(headers: &mut HeaderMap, credential: &Credential) {
     }
 }
 
-/// The key that the client sent, in whichever of the two headers.
-fn clients_key(headers: &HeaderMap) -> Option<String> {
+/// The key that the client sent, in whichever of the headers.
+pub fn clients_key(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let bearer = text(&AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    bearer.or_else(|| text(&API_KEY)).filter(|key| !key.is_empty()).map(str::to_owned)
+    let among_protocols = || {
+        let protocols = text(&SEC_WEBSOCKET_PROTOCOL)?.split(',').map(str::trim);
+        protocols.into_iter().find_map(|protocol| protocol.strip_prefix(KEY_PROTOCOL))
+    };
+    bearer.or_else(|| text(&API_KEY)).or_else(among_protocols).filter(|key| !key.is_empty())
 }
 
 /// Leaves only codings that the meter can read, or none where the reply must be edited.

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -16,8 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::exchange::answer::Answer;
+use crate::exchange::caller::proxy_user;
 use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
+use crate::exchange::peer::Peer;
 use crate::exchange::websocket::is_mentioned;
 use crate::ingress::portal;
 use crate::ledger::entry::Ingress;
@@ -37,10 +38,10 @@ use crate::session::tunnel::tunnel;
 ///
 /// # Errors
 /// What hyper says of a broken connection.
-pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper::Result<()> {
+pub async fn serve(stream: TcpStream, peer: Rc<Peer>, house: Rc<House>) -> hyper::Result<()> {
     let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| {
-        let front = Front { client, house: Rc::clone(&house) };
+        let front = Front { peer: Rc::clone(&peer), house: Rc::clone(&house) };
         async move { Ok::<_, Infallible>(front.answer(request).await) }
     });
     let connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
@@ -48,7 +49,7 @@ pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper
 }
 
 struct Front {
-    client: IpAddr,
+    peer: Rc<Peer>,
     house: Rc<House>,
 }
 
@@ -93,7 +94,7 @@ impl Front {
         let Some(Ok(destination)) = authority else {
             return bad_request("the authority of the CONNECT is not host:port");
         };
-        let arrival = Arrival { destination, client: self.client };
+        let arrival = Arrival { destination, peer: Rc::clone(&self.peer), label: proxy_user(request.headers()) };
         let opens = self.house.relay.policy().interception.opens(&arrival.destination.host);
         if opens {
             let upgrade = hyper::upgrade::on(&mut request);
@@ -138,7 +139,8 @@ impl Front {
             return portal::answer(uri.path(), &self.house.authority);
         }
         if self.house.relay.policy().interception.opens(&at.host) {
-            let origin = Origin { at, client: self.client, ingress: Ingress::Forward, scheme, misdirected: false };
+            let label = proxy_user(request.headers());
+            let origin = Origin { label, ..self.origin(at, Ingress::Forward, scheme) };
             return self.house.relay.handle(request, &origin).await;
         }
         match scheme {
@@ -166,9 +168,12 @@ impl Front {
             return Fault::misdirected("the gate itself").answer();
         };
         let at = HostPort { host, port: Scheme::Https.default_port() };
-        let origin =
-            Origin { at, client: self.client, ingress: Ingress::BaseUrl, scheme: Scheme::Https, misdirected: false };
+        let origin = self.origin(at, Ingress::BaseUrl, Scheme::Https);
         self.house.relay.handle(request, &origin).await
+    }
+
+    fn origin(&self, at: HostPort, ingress: Ingress, scheme: Scheme) -> Origin {
+        Origin { at, peer: Rc::clone(&self.peer), label: None, ingress, scheme, misdirected: false }
     }
 
     /// Runs what follows a CONNECT; counted, so that a stop waits for it.

@@ -76,13 +76,14 @@ impl Totals {
 }
 
 /// Whether an upstream may charge for this entry while nobody knows how much.
-fn is_unpriced(entry: &Entry) -> bool {
+pub(crate) fn is_unpriced(entry: &Entry) -> bool {
     let charged = match entry.outcome {
         Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
         Outcome::Refused | Outcome::UpstreamError => false,
     };
+    let asked = matches!(entry.endpoint, Endpoint::Call(dialect) if !dialect.is_free());
     let is_turn = entry.session.is_some();
-    let sold = matches!(entry.endpoint, Endpoint::Call(_)) || is_turn || entry.usage.is_some();
+    let sold = asked || is_turn || entry.usage.is_some();
     charged && sold && entry.cost.is_none() && !entry.deferred
 }
 

@@ -168,7 +168,7 @@ impl Duplicate {
 }
 
 /// Whether `text` fits a pattern in which `*` stands for any run of characters.
-fn glob_matches(glob: &str, text: &str) -> bool {
+pub(crate) fn glob_matches(glob: &str, text: &str) -> bool {
     let mut parts = glob.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

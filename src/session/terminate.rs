@@ -50,13 +50,14 @@ pub async fn terminate(
         .await
         .map_err(|_| format!("the handshake took longer than {limit:?}"))?
         .inspect_err(|error| {
-            tracing::warn!(host = %arrival.destination, client = %arrival.client, error,
+            tracing::warn!(host = %arrival.destination, client = %arrival.peer.address, error,
                 "a client did not accept the gate's certificate or broke off; does it trust certs/ca.pem?");
         })?;
     let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let origin = Rc::new(Origin {
         at: arrival.destination,
-        client: arrival.client,
+        peer: arrival.peer,
+        label: arrival.label,
         ingress: Ingress::Connect,
         scheme: Scheme::Https,
         misdirected,

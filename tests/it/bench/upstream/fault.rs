@@ -37,6 +37,8 @@ pub struct Fault {
     pub crlf: bool,
     /// `no-usage`: the reply does not say what it counted.
     pub no_usage: bool,
+    /// `under-way`: what is shown once more has not come to its end yet.
+    pub under_way: bool,
     /// `early-answer`: answers (413 unless `status` says otherwise) before reading the body.
     pub early_answer: bool,
     /// `close`: `connection: close` with HTTP/1.
@@ -93,6 +95,7 @@ impl Fault {
             "redirect" => self.redirect = Some(value.to_owned()),
             "crlf" => self.crlf = true,
             "no-usage" => self.no_usage = true,
+            "under-way" => self.under_way = true,
             "early-answer" => self.early_answer = true,
             "close" => self.close = true,
             "goaway" => self.goaway = true,
