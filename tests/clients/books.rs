@@ -15,6 +15,13 @@ pub struct Price {
     output: u64,
 }
 
+impl Price {
+    /// Pico-dollars of one line of the bill.
+    pub fn of(self, line: &Billed) -> u64 {
+        (line.input - line.cached) * self.input + line.cached * self.cached + line.output * self.output
+    }
+}
+
 /// One line, as both sides must have it: id, model, input, cached, output, reasoning, pico-dollars.
 type Line = (String, String, u64, u64, u64, u64, u64);
 
@@ -94,8 +101,7 @@ fn book(entry: &Value) -> Line {
 }
 
 fn charge(line: &Billed) -> Line {
-    let price = price(&line.model).unwrap();
-    let cost = (line.input - line.cached) * price.input + line.cached * price.cached + line.output * price.output;
+    let cost = price(&line.model).unwrap().of(line);
     (line.id.clone(), line.model.clone(), line.input, line.cached, line.output, line.reasoning, cost)
 }
 
