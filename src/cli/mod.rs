@@ -11,6 +11,7 @@ pub mod listing;
 pub mod problem;
 pub mod reconcile;
 pub mod route;
+pub mod run;
 pub mod serve;
 pub mod sources;
 pub mod stats;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
             Err(problem) => Err(problem),
         },
         Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),

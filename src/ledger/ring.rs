@@ -21,17 +21,25 @@ impl Ring {
         Self { capacity, inside: Mutex::default() }
     }
 
+    /// The next entry gets this number.
+    pub(crate) fn count_from(&self, number: u64) {
+        self.lock().posted = number;
+    }
+
+    /// Says that entries up to this time are not listed.
+    pub(crate) fn lack(&self, until: Timestamp) {
+        let mut inside = self.lock();
+        inside.lost_until = inside.lost_until.max(Some(until));
+    }
+
     /// Lists an entry; the oldest one goes where there is no more room.
-    ///
-    /// Gives it back where `wanted`.
-    pub(crate) fn push(&self, key: Key, entry: Entry, wanted: bool) -> Option<Arc<Kept>> {
+    pub(crate) fn push(&self, key: Key, entry: Entry) -> Arc<Kept> {
         let mut kept = Kept { number: 0, key, entry };
         let mut inside = self.lock();
         kept.number = inside.posted;
         inside.posted += 1;
         let kept = Arc::new(kept);
-        let given = wanted.then(|| Arc::clone(&kept));
-        inside.kept.push_back(kept);
+        inside.kept.push_back(Arc::clone(&kept));
         let gone = if inside.kept.len() > self.capacity { inside.kept.pop_front() } else { None };
         if let Some(gone) = &gone {
             inside.lost_until = inside.lost_until.max(Some(gone.entry.time));
@@ -39,7 +47,7 @@ impl Ring {
         drop(inside);
         // Freed only now, so that nobody waits for it.
         drop(gone);
-        given
+        kept
     }
 
     /// Entries newest first, from just below the cursor.

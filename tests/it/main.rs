@@ -12,6 +12,8 @@ mod bad_servers;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -26,6 +28,7 @@ mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
+mod endpoints;
 mod exports;
 #[cfg(test)]
 mod failover;
@@ -35,6 +38,8 @@ mod hang_up;
 mod hub;
 #[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
@@ -56,7 +61,11 @@ mod own_address;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod socket_bytes;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
@@ -65,3 +74,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
+#[cfg(test)]
+mod whose;

@@ -167,7 +167,9 @@ fn undated(name: &str) -> Option<&str> {
 /// In which export a call appears; `None` for what is in the costs only.
 fn family(kind: &Kind) -> Option<Family> {
     Some(match Endpoint::named(kind.endpoint)? {
-        Endpoint::Call(Dialect::Chat | Dialect::Completion | Dialect::Responses) => Family::Completions,
+        Endpoint::Call(
+            Dialect::Chat | Dialect::Compaction | Dialect::Completion | Dialect::Decision | Dialect::Responses,
+        ) => Family::Completions,
         Endpoint::Call(Dialect::Embeddings) => Family::Embeddings,
         Endpoint::Call(Dialect::ImageEdit | Dialect::ImageGeneration | Dialect::ImageVariation) => Family::Images,
         Endpoint::Call(Dialect::Moderation) => Family::Moderations,
@@ -179,9 +181,12 @@ fn family(kind: &Kind) -> Option<Family> {
         }
         Endpoint::Job(Job::Response | Job::Run) => Family::Completions,
         Endpoint::Socket(Socket::Live | Socket::Realtime | Socket::Responses) => Family::Completions,
-        Endpoint::Job(Job::FineTuning | Job::Video) | Endpoint::Models | Endpoint::Model(_) | Endpoint::Other => {
-            return None;
-        }
+        Endpoint::Call(Dialect::InputTokens | Dialect::Video | Dialect::VideoExtension)
+        | Endpoint::Job(Job::FineTuning | Job::Video)
+        | Endpoint::Models
+        | Endpoint::Model(_)
+        | Endpoint::Opening(_)
+        | Endpoint::Other => return None,
     })
 }
 
