@@ -24,6 +24,7 @@ use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
@@ -81,8 +82,14 @@ impl Gate {
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
         })?;
-        let ledger = Ledger::new(setup.limits.entries);
-        ledger.hold_to(&setup.budgets);
+        let ledger = match &setup.journal {
+            Some(path) => Ledger::open_held_to(&setup.budgets, setup.limits.entries, path.clone(), setup.keep)?,
+            None => {
+                let ledger = Ledger::new(setup.limits.entries);
+                ledger.hold_to(&setup.budgets);
+                ledger
+            }
+        };
         let seed = seed()?;
         let connector = Arc::new(connector);
         let library = match hub {
@@ -236,6 +243,9 @@ fn seed() -> Result<u64, GateError> {
 /// Why a gate did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
+    /// Another gate keeps its books in the same file.
+    #[error(transparent)]
+    Books(#[from] Taken),
     /// The certificate authority.
     #[error(transparent)]
     Ca(#[from] CaError),
@@ -264,6 +274,7 @@ impl GateError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Books(_) => Some("stop that gate, or give this one a file of its own as `ledger.path`".into()),
             Self::Ca(error) => error.hint(),
             Self::Listen { key, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 let flag = if *key == "listen.admin" { "--admin" } else { "--proxy" };

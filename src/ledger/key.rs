@@ -139,6 +139,17 @@ impl Registry {
         }
     }
 
+    /// A key of the journal under the names of this process: those beyond the bound are `other`, as everywhere.
+    pub(crate) fn known(&self, key: &Key) -> Key {
+        Key {
+            model: self.models.admit(&key.model),
+            route: key.route.as_ref().map(|(kind, name)| (*kind, self.routes.admit(name))),
+            client: self.clients.admit(&key.client),
+            label: self.labels.admit(&key.label),
+            ..*key
+        }
+    }
+
     /// The cell for everything of one hour that no longer gets a cell of its own.
     pub(crate) fn coarse(&self, key: &Key) -> Key {
         Key {

@@ -4,6 +4,7 @@ pub mod claims;
 pub mod entry;
 mod hours;
 pub mod ids;
+pub mod journal;
 pub mod key;
 pub mod names;
 pub mod page;
@@ -16,15 +17,21 @@ pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use self::claims::{Claim, Claims};
 use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
-use self::key::Registry;
+use self::journal::lock::Taken;
+use self::journal::start::Loaded;
+use self::journal::status::JournalStatus;
+use self::journal::{Journal, writer};
+use self::key::{Registry, hour_start};
 use self::names::{LONGEST, shortened};
 use self::page::{Page, Query};
 use self::ring::Ring;
@@ -46,14 +53,64 @@ impl Ledger {
     pub fn new(entries: usize) -> Self {
         Self(Arc::new(Books {
             opened: Timestamp::now(),
-            registry: Registry::new(),
-            hours: Hours::new(),
-            ring: Ring::new(entries),
-            spending: OnceLock::new(),
+            registry: Arc::new(Registry::new()),
+            hours: Arc::new(Hours::new()),
+            ring: Arc::new(Ring::new(entries)),
+            spending: Arc::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
+            journal: None,
         }))
+    }
+
+    /// Books that outlive the process, in the file at `path`; with all that is in it already.
+    ///
+    /// A file that cannot be written, or is not understood, does not hinder: the books are in memory then, say so in
+    /// [`Ledger::journal`] and in the log, and are written as soon as that can be.
+    ///
+    /// # Errors
+    /// Another gate keeps its books there.
+    pub fn open(entries: usize, path: PathBuf, keep: Option<Duration>) -> Result<Self, Taken> {
+        Self::open_held_to(&[], entries, path, keep)
+    }
+
+    /// As [`Ledger::open`], with all spending held to these budgets; what is in the file already counts.
+    ///
+    /// # Errors
+    /// Another gate keeps its books there.
+    pub fn open_held_to(
+        budgets: &[Arc<Budget>],
+        entries: usize,
+        path: PathBuf,
+        keep: Option<Duration>,
+    ) -> Result<Self, Taken> {
+        let mut ledger = Self::new(entries);
+        // Before anything is read, so that no name that a budget looks at is lost on the way.
+        ledger.0.registry.keep(budgets);
+        let Some(books) = Arc::get_mut(&mut ledger.0) else { return Ok(ledger) };
+        let memory = writer::Books {
+            registry: Arc::clone(&books.registry),
+            hours: Arc::clone(&books.hours),
+            ring: Arc::clone(&books.ring),
+            spending: Arc::clone(&books.spending),
+        };
+        let (journal, loaded) = Journal::open(path, keep, memory, entries)?;
+        books.journal = Some(journal);
+        match loaded {
+            Some(loaded) => books.restore(loaded),
+            // Numbers that no file has given out yet, whatever it holds.
+            None => books.ring.count_from(u64::try_from(books.opened.as_microsecond()).unwrap_or(0)),
+        }
+        if !budgets.is_empty() {
+            ledger.hold_to(budgets);
+        }
+        Ok(ledger)
+    }
+
+    /// How the journal is.
+    pub fn journal(&self) -> JournalStatus {
+        self.0.journal.as_ref().map_or_else(JournalStatus::off, Journal::status)
     }
 
     /// Holds all spending to these budgets; what is in the books already counts. To be said once, before the first call.
@@ -94,12 +151,22 @@ impl Ledger {
     ///
     /// The entry is as it will be posted, as far as that is known yet.
     pub fn begin(&self, entry: &Entry) {
-        let _ = entry;
+        if let Some(journal) = &self.0.journal {
+            journal.begin(entry);
+        }
     }
 
-    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book.
+    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
+    /// the journal, which takes a moment.
     pub fn claim(&self, upstream_id: &str) -> Claim {
-        self.0.claims.claim(upstream_id)
+        match (self.0.claims.claim(upstream_id), &self.0.journal) {
+            (Claim::Fresh, Some(journal)) => match journal.is_booked(upstream_id) {
+                Some(true) => Claim::Booked,
+                Some(false) => Claim::Open,
+                None => Claim::Fresh,
+            },
+            (claim, _) => claim,
+        }
     }
 
     /// Books one attempt. Any thread may call it; it takes no time worth awaiting.
@@ -116,8 +183,10 @@ impl Ledger {
             spending.add(&entry);
         }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
-        // A durable journal takes its copy of the entry here, before the ring owns it.
-        books.ring.push(key, entry);
+        let kept = books.ring.push(key, entry);
+        if let Some(journal) = &books.journal {
+            journal.post(kept);
+        }
     }
 
     /// Entries that are still listed, newest first.
@@ -128,7 +197,7 @@ impl Ledger {
     /// The sums of a period.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
-        stats::reckon(query, books.opened, (&books.hours, &books.ring), books.tunnels.snapshot())
+        stats::reckon(query, books.opened, (&books.hours, &books.ring), (books.tunnels.snapshot(), self.journal()))
     }
 
     /// Counts a connection that is passed on unseen.
@@ -146,9 +215,13 @@ impl Ledger {
         self.0.tunnels.closed(bytes_up, bytes_down);
     }
 
-    /// Ends the books. What comes later is still summed, but warned about: somebody stopped in the wrong order.
+    /// Ends the books, all of them written. What comes later is still summed, but warned about: somebody stopped in the
+    /// wrong order.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
+        if let Some(journal) = &self.0.journal {
+            journal.close();
+        }
     }
 }
 
@@ -171,17 +244,43 @@ pub struct Demand<'a> {
 #[derive(Debug)]
 struct Books {
     opened: Timestamp,
-    registry: Registry,
-    hours: Hours,
-    ring: Ring,
-    spending: OnceLock<Arc<Spending>>,
+    registry: Arc<Registry>,
+    hours: Arc<Hours>,
+    ring: Arc<Ring>,
+    spending: Arc<OnceLock<Arc<Spending>>>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,
+    journal: Option<Journal>,
 }
 
-/// Shortens what strangers chose, so that a listed entry has a bounded size.
+impl Books {
+    /// Takes over what was in the journal.
+    fn restore(&mut self, loaded: Loaded) {
+        let Loaded { cells, last, next, unlisted } = loaded;
+        if let Some(first) = cells.iter().map(|(key, _)| key.hour).min() {
+            self.opened = self.opened.min(hour_start(first));
+        }
+        for (key, totals) in cells {
+            self.hours.merge(key, &totals, &self.registry);
+        }
+        for (number, key, entry) in last {
+            if let Some(upstream_id) = &entry.upstream_id {
+                self.claims.see(upstream_id, entry.usage.is_some());
+            }
+            self.ring.count_from(number);
+            self.ring.push(key, entry);
+        }
+        self.ring.count_from(next);
+        if let Some(until) = unlisted {
+            self.ring.lack(until);
+        }
+    }
+}
+
+/// Shortens what strangers chose, so that a listed entry has a bounded size, and the time to what the journal keeps.
 fn bound(entry: &mut Entry) {
+    entry.time = Timestamp::from_millisecond(entry.time.as_millisecond()).unwrap_or(entry.time);
     let Model { asked, sent, served } = &mut entry.model;
     let client = &mut entry.client;
     let Region { asked: near, served: far } = &mut entry.region;
