@@ -27,13 +27,13 @@ pub(super) fn cell_of(connection: &Connection, key: &Key) -> Result<i64> {
         params![key.hour, key.model, kind, name, key.client, key.has_process, key.label, key.endpoint, key.status];
     let mut find = connection.prepare_cached(
         "SELECT cell FROM hours WHERE hour = ? AND model = ? AND route_kind = ? AND route_name = ? AND client = ? \
-         AND has_process = ? AND label = ? AND endpoint = ? AND status = ?",
+         AND client_is_process = ? AND label = ? AND endpoint = ? AND status = ?",
     )?;
     if let Some(cell) = find.query_row(here, |row| row.get(0)).optional()? {
         return Ok(cell);
     }
     let mut make = connection.prepare_cached(
-        "INSERT INTO hours (hour, model, route_kind, route_name, client, has_process, label, endpoint, status, entries, \
+        "INSERT INTO hours (hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status, entries, \
          errors, input, cached_input, cache_write, output, reasoning, total, cost_pico, unpriced, reported, counted, \
          estimated, none) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
     )?;
@@ -82,7 +82,7 @@ pub(super) fn visit(
     mut take: impl FnMut(i64, Key, Totals),
 ) -> Result<()> {
     let mut statement = connection.prepare(concat!(
-        "SELECT cell, hour, model, route_kind, route_name, client, has_process, label, endpoint, status, ",
+        "SELECT cell, hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status, ",
         sums!(),
         " FROM hours WHERE hour >= ? AND hour < ? ORDER BY cell"
     ))?;

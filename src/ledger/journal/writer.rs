@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::ledger::journal::start::{self, Finding, Loaded, Trouble};
 use crate::ledger::journal::store::{Group, Store, is_damage};
 use crate::ledger::key::Registry;
 use crate::ledger::ring::Ring;
+use crate::ledger::spending::Spending;
 
 /// The books in memory, as far as the journal changes them.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Books {
     pub(crate) hours: Arc<Hours>,
     /// The listed entries.
     pub(crate) ring: Arc<Ring>,
+    /// What has been spent of budgets.
+    pub(crate) spending: Arc<OnceLock<Arc<Spending>>>,
 }
 
 /// What the thread has.
@@ -164,6 +167,9 @@ impl Writer {
                     // Too late for the list, but the sums are whole again.
                     self.books.ring.lack(Timestamp::now());
                     for (key, totals) in loaded.cells {
+                        if let Some(spending) = self.books.spending.get() {
+                            spending.take_over(&key, &totals);
+                        }
                         self.books.hours.merge(key, &totals, &self.books.registry);
                     }
                 }
