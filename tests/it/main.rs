@@ -34,7 +34,11 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod kept;
+#[cfg(test)]
+mod killed;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]

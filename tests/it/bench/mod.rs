@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod gate;
 pub mod hub;
+pub mod process;
 pub mod raw;
 pub mod replay;
 pub mod strict;
