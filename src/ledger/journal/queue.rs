@@ -174,7 +174,7 @@ impl Inside {
     }
 
     /// Attempts that the file should know to be open: those that began a while ago, or all of them.
-    pub(super) fn to_table(&mut self, all: bool) -> Vec<(Arc<str>, String)> {
+    pub(super) fn tabling(&mut self, all: bool) -> Vec<(Arc<str>, String)> {
         let mut begun = Vec::new();
         while self.fresh.front().is_some_and(|(time, _)| all || time.elapsed() >= WINDOW) {
             let Some((_, id)) = self.fresh.pop_front() else { break };

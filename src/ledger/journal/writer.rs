@@ -206,7 +206,7 @@ impl Writer {
             // What was spilled may be in a segment that is still written; then it waits for a later turn.
             let spilled = if turned || inside.segment.is_none() { inside.spilled } else { 0 };
             let retired = std::mem::take(&mut inside.retired);
-            let begun = inside.to_table(all || !retired.is_empty());
+            let begun = inside.tabling(all || !retired.is_empty());
             let posted: Vec<Posted> = inside.queue.drain(..).collect();
             inside.writing = posted.len() as u64;
             (posted, begun, retired, spilled)
