@@ -10,6 +10,7 @@ pub mod names;
 pub mod page;
 mod ring;
 pub mod since;
+pub mod spending;
 pub mod stats;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,14 +18,14 @@ pub mod totals;
 pub mod tunnels;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use self::claims::{Claim, Claims};
-use self::entry::{Entry, Media, Model, Region, Tier};
+use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
 use self::journal::lock::Taken;
 use self::journal::start::Loaded;
@@ -34,9 +35,14 @@ use self::key::{Registry, hour_start};
 use self::names::{LONGEST, shortened};
 use self::page::{Page, Query};
 use self::ring::Ring;
+use self::spending::account::Row;
+use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
-use self::tunnels::Tunnels;
+use self::tunnels::{Gap, Tunnels};
 use crate::dialect::endpoint::Endpoint;
+use crate::policy::budgets::{Budget, Side};
+use crate::policy::target::Route;
+use crate::units::Cost;
 
 /// The books; cheap to clone, and every clone is the same books.
 #[derive(Clone, Debug)]
@@ -50,6 +56,7 @@ impl Ledger {
             registry: Arc::new(Registry::new()),
             hours: Arc::new(Hours::new()),
             ring: Arc::new(Ring::new(entries)),
+            spending: OnceLock::new(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -87,6 +94,40 @@ impl Ledger {
         self.0.journal.as_ref().map_or_else(JournalStatus::off, Journal::status)
     }
 
+    /// Holds all spending to these budgets; what is in the books already counts. To be said once, before the first call.
+    pub fn hold_to(&self, budgets: &[Arc<Budget>]) {
+        let books = &*self.0;
+        books.registry.keep(budgets);
+        let spending = Spending::new(budgets);
+        spending.restore(&books.hours);
+        let _ = books.spending.set(Arc::new(spending));
+    }
+
+    /// Whether some budget looks at this side of calls.
+    pub fn is_held_by(&self, side: Side) -> bool {
+        self.0.spending.get().is_some_and(|spending| spending.looks_at(side))
+    }
+
+    /// Whether there are budgets.
+    pub fn has_budgets(&self) -> bool {
+        self.0.spending.get().is_some_and(|spending| !spending.is_empty())
+    }
+
+    /// Reserves what a call may cost until the hold is dropped, which is to be after the call is booked.
+    ///
+    /// # Errors
+    /// A budget that refuses the call; then nothing is reserved.
+    pub fn reserve(&self, demand: &Demand<'_>) -> Result<Option<Hold>, Box<Exceeded>> {
+        let Some(spending) = self.0.spending.get().filter(|spending| !spending.is_empty()) else { return Ok(None) };
+        let spender = spender(demand.client, demand.model, Some(demand.route));
+        spending.reserve(&spender, demand.most, demand.now).map(Some)
+    }
+
+    /// The state of every budget.
+    pub fn budgets(&self, now: Timestamp) -> Vec<Row> {
+        self.0.spending.get().map(|spending| spending.list(now)).unwrap_or_default()
+    }
+
     /// Says that an attempt is about to be made; called before its first byte is sent.
     ///
     /// The entry is as it will be posted, as far as that is known yet.
@@ -119,6 +160,9 @@ impl Ledger {
         if let Some(upstream_id) = &entry.upstream_id {
             books.claims.see(upstream_id, entry.usage.is_some());
         }
+        if let Some(spending) = books.spending.get() {
+            spending.add(&entry);
+        }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
         let kept = books.ring.push(key, entry);
         if let Some(journal) = &books.journal {
@@ -142,9 +186,9 @@ impl Ledger {
         self.0.tunnels.opened();
     }
 
-    /// Counts a tunnel, already opened, that leads to a known AI host whose calls are therefore not metered.
-    pub fn tunnel_unmetered_ai(&self) {
-        self.0.tunnels.unmetered_ai();
+    /// Counts something that the books cannot see into.
+    pub fn gap(&self, gap: Gap) {
+        self.0.tunnels.gap(gap);
     }
 
     /// Counts the bytes of a tunnel at its end.
@@ -162,6 +206,21 @@ impl Ledger {
     }
 }
 
+/// A call that may cost something.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Who calls.
+    pub client: &'a Client,
+    /// The model that is asked for.
+    pub model: Option<&'a str>,
+    /// Where it goes first.
+    pub route: &'a Route,
+    /// What it may cost; nothing where nobody can say.
+    pub most: Cost,
+    /// When it came.
+    pub now: Timestamp,
+}
+
 /// What all clones share.
 #[derive(Debug)]
 struct Books {
@@ -169,6 +228,7 @@ struct Books {
     registry: Arc<Registry>,
     hours: Arc<Hours>,
     ring: Arc<Ring>,
+    spending: OnceLock<Arc<Spending>>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

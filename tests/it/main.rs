@@ -12,6 +12,8 @@ mod bad_servers;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -25,6 +27,8 @@ mod cut;
 mod doors;
 #[cfg(test)]
 mod duplicate;
+#[cfg(test)]
+mod endpoints;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
@@ -54,7 +58,11 @@ mod own_address;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod socket_bytes;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
@@ -63,3 +71,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
+#[cfg(test)]
+mod whose;

@@ -7,6 +7,7 @@ pub mod hub;
 pub mod process;
 pub mod raw;
 pub mod replay;
+pub mod socket;
 pub mod strict;
 pub mod upstream;
 pub mod verbatim;
