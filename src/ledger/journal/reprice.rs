@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::ledger::entry::{Entry, Repriced};
 use crate::ledger::journal::row::{self, Pico};
-use crate::ledger::journal::start::{self, Finding, Trouble};
+use crate::ledger::journal::start::{self, Finding, Time, Trouble};
 use crate::ledger::journal::{cells, spool};
 use crate::ledger::key::Registry;
 use crate::ledger::totals::Totals;
@@ -54,7 +54,7 @@ pub fn reprice(
         std::fs::metadata(path)?;
         let _lock = start::lock(path)?;
         let left: Vec<_> = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
-        let mut opened = start::open(path, Finding::AsItIs, &left, &Registry::new(), None)?;
+        let mut opened = start::open(path, Finding::AsItIs, &left, &Registry::new(), Time::First(0))?;
         Ok(apply(&mut opened.store.connection, since, Timestamp::now(), price)?)
     };
     reprice().map_err(|source| RepriceError { path: path.display().to_string(), source })

@@ -15,7 +15,7 @@ use crate::ledger::journal::queue::{Posted, Shared};
 use crate::ledger::journal::replay::{Whose, replay};
 use crate::ledger::journal::retain::{self, Retention};
 use crate::ledger::journal::spool::{self, Segment};
-use crate::ledger::journal::start::{self, Finding, Loaded, Trouble};
+use crate::ledger::journal::start::{self, Finding, Loaded, Time, Trouble};
 use crate::ledger::journal::store::{Group, Store, is_damage};
 use crate::ledger::key::Registry;
 use crate::ledger::ring::Ring;
@@ -48,6 +48,7 @@ pub(super) struct Writer {
     loaded: bool,
     retention: Option<Retention>,
     next_retention: Instant,
+    next_mending: Instant,
     patience: Duration,
     /// When it last said aloud that the file is not written.
     alarmed: Option<Instant>,
@@ -73,6 +74,7 @@ impl Writer {
             loaded: false,
             retention: None,
             next_retention: Instant::now(),
+            next_mending: Instant::now(),
             patience: FIRST_PAUSE,
             alarmed: None,
         };
@@ -133,8 +135,8 @@ impl Writer {
             self.lock = Some(lock);
         }
         let finding = if self.damaged { Finding::Damaged } else { Finding::AsItIs };
-        let listed = (!self.loaded).then_some(self.listed);
-        let opened = start::open(path, finding, &self.leftovers, &self.books.registry, listed)?;
+        let time = if self.loaded { Time::Again } else { Time::First(self.listed) };
+        let opened = start::open(path, finding, &self.leftovers, &self.books.registry, time)?;
         self.damaged = false;
         self.leftovers.clear();
         for note in &opened.notes {
@@ -160,6 +162,7 @@ impl Writer {
         match self.open() {
             Err(trouble) => self.fail(&trouble),
             Ok(loaded) => {
+                self.shared.lock().table_again();
                 if let Some(loaded) = loaded {
                     // Too late for the list, but the sums are whole again.
                     self.books.ring.lack(Timestamp::now());
@@ -178,12 +181,13 @@ impl Writer {
             return;
         }
         drop(inside);
+        if Instant::now() < self.next_mending {
+            return;
+        }
+        self.next_mending = Instant::now() + BETWEEN_MENDINGS;
         match Segment::make(&self.shared.path) {
-            Ok(segment) => {
-                self.shared.lock().segment = Some(segment);
-                self.shared.board.lock().spool = None;
-            }
-            Err(error) => self.shared.board.lock().spool = Some(error.to_string()),
+            Ok(segment) => self.shared.lock().segment = Some(segment),
+            Err(error) => self.shared.unspooled(&error),
         }
     }
 
@@ -295,10 +299,7 @@ impl Writer {
 
     /// Leaves nothing behind but the file, where all is in it.
     fn finish(mut self) {
-        for _ in 0..LAST_TRIES {
-            if self.store.is_some() && self.shared.lock().queue.is_empty() {
-                break;
-            }
+        if self.store.is_none() {
             thread::sleep(FIRST_PAUSE);
             self.reopen();
             self.write(true);
@@ -327,9 +328,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 const BETWEEN_ALARMS: Duration = Duration::from_secs(60);
 
+const BETWEEN_MENDINGS: Duration = Duration::from_secs(1);
+
 const BETWEEN_RETENTIONS: Duration = Duration::from_secs(60);
 
 const BETWEEN_STEPS: Duration = Duration::from_millis(200);
-
-/// How often the end is tried again.
-const LAST_TRIES: usize = 3;

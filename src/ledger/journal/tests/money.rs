@@ -36,8 +36,8 @@ fn costs_are_reckoned_anew_with_their_sums_and_the_first_figure_is_kept() {
         .unwrap()
     };
     let summary = raise(250, "new");
-    assert_eq!((summary.entries, summary.changed), (20, 14));
-    assert_eq!((summary.before, summary.after), (Cost(1400), Cost(600 + 13 * 250)));
+    assert_eq!((summary.entries, summary.changed), (20, 13));
+    assert_eq!((summary.before, summary.after), (Cost(1400), Cost(700 + 12 * 250)));
     raise(300, "newest");
     let told = rows(
         &path,
@@ -45,7 +45,7 @@ fn costs_are_reckoned_anew_with_their_sums_and_the_first_figure_is_kept() {
                             FROM entries WHERE id = '00000000000000000000000011'",
     );
     assert_eq!(told, ["300 newest 100 old"]);
-    assert_eq!(number(&path, "SELECT count(*) FROM entries WHERE repriced_ms IS NOT NULL"), 14);
+    assert_eq!(number(&path, "SELECT count(*) FROM entries WHERE repriced_ms IS NOT NULL"), 13);
     assert_eq!(number(&path, "SELECT sum(cost_pico) FROM hours"), number(&path, "SELECT sum(cost_pico) FROM entries"));
 
     let totals = |ledger: &Ledger| {
@@ -56,7 +56,7 @@ fn costs_are_reckoned_anew_with_their_sums_and_the_first_figure_is_kept() {
         days.sort();
         days
     };
-    let expected = [("2026-11-20".to_owned(), Cost(600), 4), ("2026-11-22".to_owned(), Cost(600 + 13 * 300), 1)];
+    let expected = [("2026-11-20".to_owned(), Cost(600), 4), ("2026-11-22".to_owned(), Cost(700 + 12 * 300), 1)];
     // From the sums, and from all the entries.
     for listed in [0, 100] {
         assert_eq!(totals(&Ledger::open(listed, path.clone(), None).unwrap()), expected);
