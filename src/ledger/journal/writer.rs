@@ -43,6 +43,8 @@ pub(super) struct Writer {
     store: Option<Store>,
     /// The file turned out to be damaged while it was written.
     damaged: bool,
+    /// The file is not ours to write, nor is anything beside it.
+    foreign: bool,
     /// What earlier processes left in the spool, until it is booked.
     leftovers: Vec<PathBuf>,
     loaded: bool,
@@ -70,6 +72,7 @@ impl Writer {
             lock: None,
             store: None,
             damaged: false,
+            foreign: false,
             leftovers: Vec::new(),
             loaded: false,
             retention: None,
@@ -86,6 +89,7 @@ impl Writer {
             Err(Trouble::Taken(taken)) => Err(taken),
             Err(trouble) => {
                 writer.fail(&trouble);
+                writer.mend_spool();
                 Ok((writer, None))
             }
         }
@@ -137,7 +141,7 @@ impl Writer {
         let finding = if self.damaged { Finding::Damaged } else { Finding::AsItIs };
         let time = if self.loaded { Time::Again } else { Time::First(self.listed) };
         let opened = start::open(path, finding, &self.leftovers, &self.books.registry, time)?;
-        self.damaged = false;
+        (self.damaged, self.foreign) = (false, false);
         self.leftovers.clear();
         for note in &opened.notes {
             tracing::warn!(path = %path.display(), "{note}");
@@ -177,11 +181,9 @@ impl Writer {
     /// Makes the spool where there is none; not beside what is not ours.
     fn mend_spool(&mut self) {
         let inside = self.shared.lock();
-        if inside.segment.is_some() || inside.closing || self.lock.is_none() || !self.loaded {
-            return;
-        }
+        let needless = inside.segment.is_some() || inside.closing;
         drop(inside);
-        if Instant::now() < self.next_mending {
+        if needless || self.foreign || self.lock.is_none() || Instant::now() < self.next_mending {
             return;
         }
         self.next_mending = Instant::now() + BETWEEN_MENDINGS;
@@ -261,6 +263,7 @@ impl Writer {
     fn fail(&mut self, trouble: &Trouble) {
         self.store = None;
         self.damaged |= matches!(trouble, Trouble::Database(error) if is_damage(error));
+        self.foreign = matches!(trouble, Trouble::Future(_) | Trouble::Strange);
         let mut told = self.shared.board.lock();
         told.sound = false;
         told.last_error = Some(trouble.to_string());

@@ -66,6 +66,7 @@ fn a_file_from_the_future_and_one_of_another_program_are_left_as_they_are() {
             ledger.close();
             drop(ledger);
             assert_eq!(fs::read(&path).unwrap(), before, "{pragma}, in the log: {log}");
+            assert!(!folder.path().join("j-spool-0").exists(), "and nothing is put beside it");
             drop(held);
         }
     }
@@ -90,6 +91,20 @@ fn a_folder_that_cannot_be_written_is_waited_for() {
     ledger.close();
     drop(ledger);
     assert_eq!(requests(&open(&path)), 21);
+}
+
+#[test]
+fn what_comes_while_the_file_cannot_be_opened_survives_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("j");
+    fs::create_dir(&path).unwrap();
+    let ledger = open(&path);
+    (0..20).for_each(|one| ledger.post(numbered(one)));
+    assert_eq!(ledger.journal().state, State::Degraded);
+    // What a kill would leave; the place is free by then.
+    let killed = TempDir::new().unwrap();
+    fs::copy(folder.path().join("j-spool-0"), killed.path().join("j-spool-0")).unwrap();
+    assert_eq!(requests(&open(&killed.path().join("j"))), 20);
 }
 
 #[test]
