@@ -42,10 +42,15 @@ pub(super) fn cell_of(connection: &Connection, key: &Key) -> Result<i64> {
 
 /// Adds sums to those of a row.
 pub(super) fn add(connection: &Connection, cell: i64, more: &Totals) -> Result<()> {
-    let mut find = connection.prepare_cached(concat!("SELECT ", sums!(), " FROM hours WHERE cell = ?"))?;
-    let mut sums = find.query_row([cell], |row| totals(row, 0))?;
+    let mut sums = sums(connection, cell)?;
     sums.merge(more);
     set(connection, cell, &sums)
+}
+
+/// The sums of a row.
+pub(super) fn sums(connection: &Connection, cell: i64) -> Result<Totals> {
+    let mut find = connection.prepare_cached(concat!("SELECT ", sums!(), " FROM hours WHERE cell = ?"))?;
+    find.query_row([cell], |row| totals(row, 0))
 }
 
 /// Replaces the sums of a row.
