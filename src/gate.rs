@@ -18,6 +18,7 @@ use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
 use crate::ca::error::CaError;
+use crate::ca::marker::open_marker;
 use crate::config::load::Loaded;
 use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
@@ -27,6 +28,7 @@ use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
+use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
@@ -69,6 +71,7 @@ impl Gate {
         let permitted: Vec<String> =
             policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
         let authority = Authority::open(&setup.certs, &permitted)?;
+        let marker = open_marker(&setup.certs)?;
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
         let connector = Connector::new(ConnectorParts {
@@ -83,6 +86,7 @@ impl Gate {
             Some(path) => Ledger::open(setup.limits.entries, path.clone(), setup.keep)?,
             None => Ledger::new(setup.limits.entries),
         };
+        ledger.hold_to(&setup.budgets);
         let seed = seed()?;
         let connector = Arc::new(connector);
         let library = match hub {
@@ -101,6 +105,8 @@ impl Gate {
             connector,
             library: library.clone(),
             clerks: clerks.clone(),
+            marker,
+            programs: Programs::start()?,
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod books;
+mod budgets;
 mod change;
 mod desk;
 mod guard;
@@ -51,6 +52,7 @@ where
 fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
     Router::new()
         .route("/", get(state::index))
+        .route("/budgets", get(budgets::budgets))
         .route("/ca.crt", get(state::root_der))
         .route("/ca.pem", get(state::root_pem))
         .route("/config", get(state::config))

@@ -129,6 +129,7 @@ Tollgate, admin surface
 /stats/live   the same as server-sent events, whenever it has changed
 /entries?since=&until=&limit=100&cursor=&format=json|jsonl|csv
            of certain calls only: &model=&label=&client=&process=&route=&endpoint=&status=&outcome=&key=&session=&id=
+/budgets   what may be spent, what has been, and when it resets
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)

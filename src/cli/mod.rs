@@ -13,6 +13,7 @@ pub mod hub;
 pub mod listing;
 pub mod problem;
 pub mod route;
+pub mod run;
 pub mod serve;
 pub mod sources;
 pub mod stats;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
         Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),

@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::config::amount::duration;
+use crate::config::budgets;
 use crate::config::document::Shape;
 use crate::config::duplicates;
 use crate::config::field::{Field, Fields, shown};
@@ -60,6 +61,7 @@ impl Settings {
             certs: home.writes.join(certs),
             journal: journal.map(|path| home.writes.join(path)),
             keep,
+            budgets: budgets::read(top),
             upstream,
             limits,
             workers: workers(top),
@@ -151,9 +153,6 @@ fn workers(top: &Fields<'_>) -> usize {
 /// What the file may say one day.
 fn refuse_what_is_to_come(top: &Fields<'_>) {
     let unused = |field: &Field<'_>| !field.items().is_empty();
-    if let Some(field) = top.find("budgets").filter(unused) {
-        field.wrong_hint("is not available yet", "leave it empty: `[]`");
-    }
     let Some(fields) = top.find("pricing").and_then(|field| field.fields(&["files", "unknown"])) else { return };
     if let Some(field) = fields.find("files").filter(unused) {
         field.wrong_hint("is not available yet", "leave it empty: `[]`");

@@ -2,8 +2,9 @@
 
 use crate::dialect::endpoint::Endpoint;
 use crate::ledger::entry::{Client, Entry, Outcome};
+use crate::ledger::key::NO_NAME;
 use crate::ledger::names::shortened;
-use crate::policy::target::{Route, RouteKind};
+use crate::policy::target::Route;
 
 /// One condition on entries.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,15 +102,6 @@ pub enum WantError {
     Status,
 }
 
-/// The prefix of a route's kind in `KIND/NAME`.
-pub(crate) fn kind_name(kind: RouteKind) -> &'static str {
-    match kind {
-        RouteKind::Custom => "custom",
-        RouteKind::Duplicate => "duplicate",
-        RouteKind::Origin => "origin",
-    }
-}
-
 fn client_is(client: &Client, wanted: &str) -> bool {
     match (&client.process, &client.agent) {
         (Some(name), _) | (None, Some(name)) => **name == *wanted,
@@ -121,7 +113,7 @@ fn route_is(route: Option<&Route>, wanted: &str) -> bool {
     match route {
         None => wanted == NO_NAME,
         Some(route) => {
-            wanted.split_once('/').is_some_and(|(kind, name)| kind == kind_name(route.kind) && *name == *route.name)
+            wanted.split_once('/').is_some_and(|(kind, name)| kind == route.kind.name() && *name == *route.name)
         }
     }
 }
@@ -130,9 +122,6 @@ fn route_is(route: Option<&Route>, wanted: &str) -> bool {
 fn attempt_of(id: &str, first: &str) -> bool {
     id.strip_prefix(first).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
-
-/// What stands for a label or a route that is not there.
-pub(crate) const NO_NAME: &str = "none";
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ pub mod place;
 mod reckon;
 mod ring;
 pub mod since;
+pub mod spending;
 pub mod stats;
 mod tally;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::claims::{Claim, Claims};
-use self::entry::{Entry, Media, Model, Region, Tier};
+use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
 use self::journal::archive::Archive;
 use self::journal::lock::Taken;
@@ -44,9 +45,14 @@ use self::names::{LONGEST, shortened};
 use self::page::{Mark, Page, Query};
 use self::reckon::{Reckoned, Sources, reckon};
 use self::ring::{Kept, Ring};
+use self::spending::account::Row;
+use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
-use self::tunnels::{Tunnelled, Tunnels};
+use self::tunnels::{Gap, Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
+use crate::policy::budgets::{Budget, Side};
+use crate::policy::target::Route;
+use crate::units::Cost;
 
 /// The books; cheap to clone, and every clone is the same books.
 #[derive(Clone, Debug)]
@@ -60,6 +66,7 @@ impl Ledger {
             registry: Arc::new(Registry::new()),
             hours: Arc::new(Hours::new()),
             ring: Arc::new(Ring::new(entries)),
+            spending: OnceLock::new(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -105,6 +112,40 @@ impl Ledger {
         let _ = self.0.archive.set(archive);
     }
 
+    /// Holds all spending to these budgets; what is in the books already counts. To be said once, before the first call.
+    pub fn hold_to(&self, budgets: &[Arc<Budget>]) {
+        let books = &*self.0;
+        books.registry.keep(budgets);
+        let spending = Spending::new(budgets);
+        spending.restore(&books.hours);
+        let _ = books.spending.set(Arc::new(spending));
+    }
+
+    /// Whether some budget looks at this side of calls.
+    pub fn is_held_by(&self, side: Side) -> bool {
+        self.0.spending.get().is_some_and(|spending| spending.looks_at(side))
+    }
+
+    /// Whether there are budgets.
+    pub fn has_budgets(&self) -> bool {
+        self.0.spending.get().is_some_and(|spending| !spending.is_empty())
+    }
+
+    /// Reserves what a call may cost until the hold is dropped, which is to be after the call is booked.
+    ///
+    /// # Errors
+    /// A budget that refuses the call; then nothing is reserved.
+    pub fn reserve(&self, demand: &Demand<'_>) -> Result<Option<Hold>, Box<Exceeded>> {
+        let Some(spending) = self.0.spending.get().filter(|spending| !spending.is_empty()) else { return Ok(None) };
+        let spender = spender(demand.client, demand.model, Some(demand.route));
+        spending.reserve(&spender, demand.most, demand.now).map(Some)
+    }
+
+    /// The state of every budget.
+    pub fn budgets(&self, now: Timestamp) -> Vec<Row> {
+        self.0.spending.get().map(|spending| spending.list(now)).unwrap_or_default()
+    }
+
     /// Says that an attempt is about to be made; called before its first byte is sent.
     ///
     /// The entry is as it will be posted, as far as that is known yet.
@@ -136,6 +177,9 @@ impl Ledger {
         bound(&mut entry);
         if let Some(upstream_id) = &entry.upstream_id {
             books.claims.see(upstream_id, entry.usage.is_some());
+        }
+        if let Some(spending) = books.spending.get() {
+            spending.add(&entry);
         }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
         let kept = books.ring.push(key, entry);
@@ -199,9 +243,9 @@ impl Ledger {
         self.0.tunnels.opened();
     }
 
-    /// Counts a tunnel, already opened, that leads to a known AI host whose calls are therefore not metered.
-    pub fn tunnel_unmetered_ai(&self) {
-        self.0.tunnels.unmetered_ai();
+    /// Counts something that the books cannot see into.
+    pub fn gap(&self, gap: Gap) {
+        self.0.tunnels.gap(gap);
     }
 
     /// Counts the bytes of a tunnel at its end.
@@ -219,6 +263,21 @@ impl Ledger {
     }
 }
 
+/// A call that may cost something.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Who calls.
+    pub client: &'a Client,
+    /// The model that is asked for.
+    pub model: Option<&'a str>,
+    /// Where it goes first.
+    pub route: &'a Route,
+    /// What it may cost; nothing where nobody can say.
+    pub most: Cost,
+    /// When it came.
+    pub now: Timestamp,
+}
+
 /// What all clones share.
 #[derive(Debug)]
 struct Books {
@@ -226,6 +285,7 @@ struct Books {
     registry: Arc<Registry>,
     hours: Arc<Hours>,
     ring: Arc<Ring>,
+    spending: OnceLock<Arc<Spending>>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

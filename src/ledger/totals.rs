@@ -38,9 +38,10 @@ pub struct Totals {
 impl Totals {
     /// Adds one entry; unknown usage adds no tokens and counts as `none`.
     pub fn add(&mut self, entry: &Entry) {
-        let Entry { endpoint, outcome, usage, basis, cost, deferred, .. } = entry;
+        let Entry { endpoint, session, outcome, usage, basis, cost, deferred, .. } = entry;
         self.merge(&Self::of(&Line {
             endpoint,
+            is_turn: session.is_some(),
             outcome: *outcome,
             usage: *usage,
             basis: *basis,
@@ -92,6 +93,8 @@ impl Totals {
 #[derive(Clone, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) endpoint: &'a Endpoint,
+    /// Of a conversation on one connection.
+    pub(crate) is_turn: bool,
     pub(crate) outcome: Outcome,
     pub(crate) usage: Option<Usage>,
     pub(crate) basis: Basis,
@@ -105,7 +108,8 @@ fn is_unpriced(line: &Line<'_>) -> bool {
         Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
         Outcome::Refused | Outcome::UpstreamError => false,
     };
-    let sold = matches!(line.endpoint, Endpoint::Call(_)) || line.usage.is_some();
+    let asked = matches!(line.endpoint, Endpoint::Call(dialect) if !dialect.is_free());
+    let sold = asked || line.is_turn || line.usage.is_some();
     charged && sold && line.cost.is_none() && !line.deferred
 }
 

@@ -180,6 +180,7 @@ fn sums(row: &Row<'_>) -> rusqlite::Result<Totals> {
     let endpoint = Endpoint::named(word(2)?).unwrap_or(Endpoint::Other);
     Ok(Totals::of(&Line {
         endpoint: &endpoint,
+        is_turn: row.get(13)?,
         outcome: Outcome::read(word(3)?).unwrap_or(Outcome::Unknown),
         usage: row.get::<_, bool>(4)?.then_some(usage),
         basis: Word::read(word(5)?).unwrap_or_default(),
@@ -190,7 +191,7 @@ fn sums(row: &Row<'_>) -> rusqlite::Result<Totals> {
 
 /// What of an entry is summed, with its id and its cell.
 const LINE: &str = "id, cell, endpoint, outcome, metered, basis, input, cached_input, cache_write, output, reasoning, \
-                    cost_pico, deferred";
+                    cost_pico, deferred, session IS NOT NULL";
 
 const MOST_IDLE: usize = 4;
 
