@@ -44,6 +44,8 @@ mod kept;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod ledger_file;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod malformed;
@@ -53,6 +55,8 @@ mod misdirected;
 mod models;
 #[cfg(test)]
 mod own_address;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
