@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::ledger::entry::Entry;
-use crate::ledger::filter::NO_NAME;
 use crate::ledger::names::Names;
 use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::RouteKind;
@@ -194,3 +193,6 @@ pub(crate) fn hour_start(hour: i64) -> Timestamp {
 
 /// What stands for no model.
 pub(crate) const NO_MODEL: &str = "unknown";
+
+/// What stands for no name.
+pub(crate) const NO_NAME: &str = "none";

@@ -84,13 +84,13 @@ impl Totals {
 #[derive(Clone, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) endpoint: &'a Endpoint,
+    /// Of a conversation on one connection.
+    pub(crate) is_turn: bool,
     pub(crate) outcome: Outcome,
     pub(crate) usage: Option<Usage>,
     pub(crate) basis: Basis,
     pub(crate) cost: Option<Cost>,
     pub(crate) deferred: bool,
-    /// It is a turn of a connection.
-    pub(crate) is_turn: bool,
 }
 
 impl<'a> Line<'a> {

@@ -50,6 +50,8 @@ mod killed;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod ledger_file;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod malformed;
@@ -63,6 +65,8 @@ mod models;
 mod otlp;
 #[cfg(test)]
 mod own_address;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
