@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::document::Shape;
 use crate::config::field::{Field, shown};
-use crate::policy::pricing::Rate;
+use crate::policy::pricing::rate::Rate;
 
 /// A time such as `10s`, above zero.
 pub(super) fn duration(field: &Field<'_>) -> Option<Duration> {

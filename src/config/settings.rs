@@ -13,6 +13,7 @@ use crate::config::line;
 use crate::config::listen::Listen;
 use crate::config::load::Sources;
 use crate::config::models::Origins;
+use crate::config::pricing::Pricing;
 use crate::config::review::Review;
 use crate::config::revise::ModelLines;
 use crate::config::secrets::secret;
@@ -40,6 +41,8 @@ pub(super) struct Settings {
     pub(super) duplicates: Vec<duplicates::Listed>,
     /// `upstream.ca` as written.
     pub(super) upstream_ca: Option<String>,
+    /// `pricing`.
+    pub(super) pricing: Pricing,
 }
 
 impl Settings {
@@ -50,6 +53,7 @@ impl Settings {
         let (upstream, upstream_ca) = upstream(top, &own);
         let mut limits = limits(top);
         let (journal, keep) = ledger(top, &mut limits.entries);
+        let pricing = Pricing::read(top);
         refuse_what_is_to_come(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
         let origins = Origins::read(top, review, sources, &own);
@@ -73,6 +77,7 @@ impl Settings {
             duplicates: duplicates::read(top, &own),
             lines: ModelLines::new(origins, own),
             upstream_ca,
+            pricing,
         }
     }
 }
@@ -153,16 +158,6 @@ fn refuse_what_is_to_come(top: &Fields<'_>) {
     let unused = |field: &Field<'_>| !field.items().is_empty();
     if let Some(field) = top.find("budgets").filter(unused) {
         field.wrong_hint("is not available yet", "leave it empty: `[]`");
-    }
-    let Some(fields) = top.find("pricing").and_then(|field| field.fields(&["files", "unknown"])) else { return };
-    if let Some(field) = fields.find("files").filter(unused) {
-        field.wrong_hint("is not available yet", "leave it empty: `[]`");
-    }
-    if let Some(field) = fields.find("unknown") {
-        let refuse = field.one_of(&[("unpriced", false), ("refuse", true)]);
-        if refuse == Some(true) {
-            field.wrong_hint("is not available yet as `refuse`", "use `unpriced`");
-        }
     }
 }
 

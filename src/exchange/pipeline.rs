@@ -24,9 +24,10 @@ use crate::exchange::receipt::Booking;
 use crate::exchange::{cors, headers, models};
 use crate::ledger::entry::Ingress;
 use crate::net::host::HostPort;
+use crate::policy::pricing::sale::Sale;
 use crate::policy::routing::Ask;
 use crate::policy::target::Target;
-use crate::policy::{OnDisconnect, Policy};
+use crate::policy::{OnDisconnect, Policy, Unpriced};
 use crate::upstream::failure::Failure;
 use crate::upstream::request::Outbound;
 
@@ -149,6 +150,7 @@ impl Exchange<'_> {
         if let [target] = &*targets
             && let Some(custom) = &target.custom
         {
+            self.afford(booking, target)?;
             self.spend(booking, target, &head.headers)?;
             // Boxed, so that other calls do not keep room for what only these do.
             return Box::pin(self.custom(head, booking, (call, target, custom))).await;
@@ -159,8 +161,10 @@ impl Exchange<'_> {
         let mut tried = Fault::internal();
         for (number, target) in (1..).zip(&targets) {
             if number == 1 {
+                self.afford(booking, target)?;
                 self.spend(booking, target, &head.headers)?;
-            } else if target.credential.secret().is_some() && !has_credential {
+            } else if (target.credential.secret().is_some() && !has_credential) || !Self::is_affordable(booking, target)
+            {
                 break;
             }
             let metering = booking.policy.metering;
@@ -264,6 +268,22 @@ impl Exchange<'_> {
             booking.refuse(400, "refused by routing");
             Fault::client(StatusCode::BAD_REQUEST, Some("unsupported_endpoint"), refusal.to_string())
         })
+    }
+
+    /// Where calls without a known price are refused, one without it goes no further.
+    fn afford(&self, booking: &Booking, target: &Target) -> Result<(), Fault> {
+        if Self::is_affordable(booking, target) {
+            return Ok(());
+        }
+        booking.refuse(400, "no known price");
+        Err(Fault::unpriced(booking.model.as_deref(), booking.tier.as_deref(), target))
+    }
+
+    fn is_affordable(booking: &Booking, target: &Target) -> bool {
+        let Policy { unpriced, prices, .. } = &*booking.policy;
+        let tier = booking.tier.as_deref();
+        *unpriced == Unpriced::Book
+            || prices.prices(&Sale { tier, ..target.sale(booking.model.as_deref(), &booking.endpoint, booking.time) })
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.

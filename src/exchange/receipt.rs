@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -13,9 +14,11 @@ use crate::ledger::Ledger;
 use crate::ledger::entry::{Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
-use crate::policy::pricing::{Price, Sale};
+use crate::policy::pricing::rate::Price;
+use crate::policy::pricing::sale::Sale;
+use crate::policy::region;
 use crate::policy::target::{Route, Target};
-use crate::units::Basis;
+use crate::units::{Basis, Usage};
 
 /// What is known of a call before it is tried anywhere; one attempt after the other is opened from it.
 #[derive(Clone, Debug)]
@@ -55,6 +58,8 @@ impl Booking {
         let mut entry = self.entry(number);
         entry.route = Some(target.route.clone());
         entry.model.sent = sent;
+        let host = target.destination.at.host.name();
+        entry.region.served = host.and_then(region::of_host).map(Into::into);
         self.ledger.begin(&entry);
         Receipt(Some(Box::new(Open {
             entry,
@@ -63,6 +68,7 @@ impl Booking {
             policy: Arc::clone(&self.policy),
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
+            on_azure: target.is_on_azure(),
             uploaded: None,
             deserted: None,
             ended: false,
@@ -101,7 +107,7 @@ impl Booking {
             raw_usage: None,
             tier: Tier { asked: self.tier.clone(), served: None },
             cost: None,
-            region: Region::default(),
+            region: Region { asked: region::of_host(&self.host).map(Into::into), served: None },
             media: Media::default(),
             price_source: None,
             rates: None,
@@ -131,6 +137,7 @@ struct Open {
     policy: Arc<Policy>,
     own_price: Option<Price>,
     base_model: Option<Arc<str>>,
+    on_azure: bool,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
     /// Says whether the client has left while the whole reply was awaited.
@@ -145,6 +152,15 @@ impl Receipt {
         if let Some(open) = &mut self.0 {
             open.entry.status = status;
             open.entry.first_byte_ms = Some(millis(open.begun));
+        }
+    }
+
+    /// The reply says where it comes from.
+    pub fn placed(&mut self, headers: &HeaderMap) {
+        let Some(open) = self.0.as_mut().filter(|open| open.on_azure) else { return };
+        let told = headers.get("x-ms-region").and_then(|value| value.to_str().ok()).and_then(region::told);
+        if let Some(told) = told {
+            open.entry.region.served = Some(told.into());
         }
     }
 
@@ -219,7 +235,8 @@ pub struct End<'a> {
 
 impl Open {
     fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Self { mut entry, begun, ledger, policy, own_price, base_model, uploaded, deserted, ended } = self;
+        let Self { mut entry, begun, ledger, policy, own_price, base_model, on_azure, uploaded, deserted, ended } =
+            self;
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
         }
@@ -244,17 +261,20 @@ impl Open {
             // An embedding has no output tokens, and so its usage does not speak of them.
             usage.output.get_or_insert(0);
         }
-        if let Some(usage) = &entry.usage {
-            let priced = policy.prices.cost(&Sale {
+        // A moderation costs nothing, and its reply has no usage.
+        let is_free = entry.outcome == Outcome::Ok && entry.endpoint == Endpoint::Call(Dialect::Moderation);
+        if let Some(usage) = entry.usage.or(is_free.then(Usage::default)) {
+            let sale = Sale {
                 own: own_price.as_ref(),
                 base_model: base_model.as_deref(),
-                served: entry.model.served.as_deref(),
-                asked: entry.model.asked.as_deref(),
-                tier: entry.tier.served.as_deref(),
-                usage,
-            });
-            entry.cost = priced.as_ref().map(|priced| priced.cost);
-            entry.price_source = priced.map(|priced| priced.source);
+                deployment: entry.model.sent.as_deref().filter(|_| on_azure),
+                ..entry.sale(&usage)
+            };
+            if let Some(priced) = policy.prices.cost(&sale) {
+                entry.cost = Some(priced.cost);
+                entry.price_source = Some(priced.source);
+                entry.rates = priced.rates;
+            }
         }
         log(&entry);
         ledger.post(entry);

@@ -8,6 +8,7 @@ pub mod key;
 pub mod names;
 pub mod page;
 mod ring;
+pub mod sale;
 pub mod since;
 pub mod stats;
 #[cfg(test)]

@@ -48,6 +48,8 @@ mod models;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod prices;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod servers;
