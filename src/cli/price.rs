@@ -31,7 +31,7 @@ pub(crate) fn describe_price(quote: Option<&Quote>, target: &Target, out: &mut d
     };
     for (number, rates) in tariffs(quote).iter().enumerate() {
         let source = if number == 0 { format!(" ({})", cell(&(*quote.source).into())) } else { String::new() };
-        writeln!(out, "{:<11}{}{source}", heading(number, rates), prices(rates))?;
+        writeln!(out, "{:<11}{}{source}", heading(number, rates), prices(rates, number == 0))?;
     }
     Ok(())
 }
@@ -64,9 +64,11 @@ fn heading(number: usize, rates: &Map<String, Value>) -> String {
 }
 
 /// `input 2.50, output 10.00 USD per million tokens, webSearch 25.00 USD per thousand`.
-fn prices(rates: &Map<String, Value>) -> String {
+fn prices(rates: &Map<String, Value>, with_fees: bool) -> String {
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-    for (kind, dollars_text) in rates.iter().filter(|(kind, _)| !TERMS.contains(&&***kind)) {
+    // What comes on top is the same in every tariff.
+    let is_told = |kind: &str| !TERMS.contains(&kind) && (with_fees || !FEES.contains(&kind));
+    for (kind, dollars_text) in rates.iter().filter(|(kind, _)| is_told(kind)) {
         let unit = UNITS.iter().find(|(known, _)| known == kind).map_or("per million tokens", |(_, unit)| *unit);
         let text = format!("{kind} {}", dollars(dollars_text));
         match groups.iter_mut().find(|(known, _)| *known == unit) {
@@ -80,6 +82,9 @@ fn prices(rates: &Map<String, Value>) -> String {
 
 /// What says when a tariff holds, and is no price.
 const TERMS: [&str; 4] = ["above", "region", "size", "tier"];
+
+/// What is charged beside the tokens.
+const FEES: [&str; 4] = ["codeSession", "fileSearch", "request", "webSearch"];
 
 /// What is not paid by the million tokens.
 const UNITS: [(&str, &str); 7] = [

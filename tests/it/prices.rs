@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate::ledger::entry::{Entry, Outcome};
@@ -55,7 +56,7 @@ async fn azure_tells_its_region_and_a_deployments_name_proves_nothing() {
     let origin = Upstream::start(Options::default());
     // The deployment bears the name of a model that it is not.
     let azure = Upstream::start(Options { name: "azure", tls: false, ..Options::default() });
-    let map = |model: &str| format!(r#"{{ "gpt-4o": {{ deployment: "gpt-4o-mini"{model} }} }}"#);
+    let map = |model: &str| format!(r#"{{ "gpt-4o": {{ deployment: "gpt-4o-mini-2024-07-18"{model} }} }}"#);
     for (model, expected) in [("", None), (r#", model: "gpt-4o-2024-08-06""#, Some("azure/gpt-4o-2024-08-06"))] {
         let gate = TestGate::start(&origin, &azure_with(&azure, &map(model)));
         let answered = post(&gate, "api.openai.com", "/v1/responses", "gpt-4o").await;
@@ -77,8 +78,8 @@ async fn a_call_without_a_known_price_is_refused_before_anything_is_sent() {
     let at = upstream.url().replace("127.0.0.1", "localhost");
     let models = format!(
         r#"{refuse}, models: [
-             {{name: "my/free", endpointUrl: "{at}/v1/chat/completions"}},
-             {{name: "my/paid", endpointUrl: "{at}/v1/chat/completions", tokenPricing: {{prompt: 0.1, completion: 0.2}}}}]"#
+             {{name: "my/free", apiKey: "sk-own", endpointUrl: "{at}/v1/chat/completions"}},
+             {{name: "my/paid", apiKey: "sk-own", endpointUrl: "{at}/v1/chat/completions", tokenPricing: {{prompt: 0.1, completion: 0.2}}}}]"#
     );
     let deployments =
         azure_with(&azure, r#"{ "base": { deployment: "d1", model: "gpt-4o" }, "bare": { deployment: "d2" } }"#);
@@ -127,7 +128,9 @@ fn azure_with(azure: &Upstream, deployments: &str) -> String {
 async fn post(gate: &TestGate, host: &str, path: &str, model: &str) -> Answered {
     let mut client = Client::intercepted(gate.proxy(), host, &gate.root_pem(), "h2").await;
     let body = json!({"model": model, "input": "one two three", "messages": [{"role": "user", "content": "one two"}]});
-    client.post(path, body.to_string()).await
+    let request = Request::post(format!("https://{host}{path}")).header("content-type", "application/json");
+    let request = request.header("authorization", "Bearer sk-client").body(Full::from(body.to_string())).unwrap();
+    client.send(request).await
 }
 
 fn source(entry: &Entry) -> Option<&str> {
