@@ -18,14 +18,17 @@ use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
 use crate::ca::error::CaError;
+use crate::ca::marker::open_marker;
 use crate::config::load::Loaded;
 use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
+use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
@@ -68,6 +71,7 @@ impl Gate {
         let permitted: Vec<String> =
             policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
         let authority = Authority::open(&setup.certs, &permitted)?;
+        let marker = open_marker(&setup.certs)?;
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
         let connector = Connector::new(ConnectorParts {
@@ -78,7 +82,11 @@ impl Gate {
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
         })?;
-        let ledger = Ledger::new(setup.limits.entries);
+        let ledger = match &setup.journal {
+            Some(path) => Ledger::open(setup.limits.entries, path.clone(), setup.keep)?,
+            None => Ledger::new(setup.limits.entries),
+        };
+        ledger.hold_to(&setup.budgets);
         let seed = seed()?;
         let connector = Arc::new(connector);
         let library = match hub {
@@ -97,6 +105,8 @@ impl Gate {
             connector,
             library: library.clone(),
             clerks: clerks.clone(),
+            marker,
+            programs: Programs::start()?,
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,
@@ -230,6 +240,9 @@ fn seed() -> Result<u64, GateError> {
 /// Why a gate did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
+    /// Another gate keeps its books in the same file.
+    #[error(transparent)]
+    Books(#[from] Taken),
     /// The certificate authority.
     #[error(transparent)]
     Ca(#[from] CaError),
@@ -258,6 +271,7 @@ impl GateError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Books(_) => Some("stop that gate, or give this one a file of its own as `ledger.path`".into()),
             Self::Ca(error) => error.hint(),
             Self::Listen { key, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 let flag = if *key == "listen.admin" { "--admin" } else { "--proxy" };

@@ -2,6 +2,7 @@
 
 mod answer;
 mod books;
+mod budgets;
 mod change;
 mod csv;
 mod guard;
@@ -41,6 +42,7 @@ where
 fn router(surface: Surface, guard: Guard) -> Router {
     Router::new()
         .route("/", get(state::index))
+        .route("/budgets", get(budgets::budgets))
         .route("/ca.crt", get(state::root_der))
         .route("/ca.pem", get(state::root_pem))
         .route("/config", get(state::config))

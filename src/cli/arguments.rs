@@ -1,10 +1,12 @@
 //! What can be typed: the commands and their arguments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::count::CountArgs;
+use crate::cli::run::label;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
 
@@ -34,6 +36,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
+    /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`
+    Run(RunArgs),
     /// Run the gate; makes the certificate authority at first start
     Serve(ServeArgs),
     /// Sums of the running gate's books
@@ -103,6 +107,20 @@ pub struct RouteArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tollgate run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Whose calls they are, in the books and for budgets
+    #[arg(long, value_name = "NAME", value_parser = label)]
+    pub label: Option<String>,
+    /// Configuration file (JSON5) that the gate runs with
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
 }
 
 /// `tollgate ca`.

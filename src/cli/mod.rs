@@ -11,6 +11,7 @@ pub mod listing;
 pub mod price;
 mod problem;
 pub mod route;
+pub mod run;
 pub mod serve;
 pub mod sources;
 pub mod stats;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Route(args)) => route::run(&args),
+        Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),

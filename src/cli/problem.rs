@@ -13,7 +13,7 @@ use crate::gate::GateError;
 pub struct Problem {
     error: anyhow::Error,
     hints: Vec<String>,
-    /// 1 for a failure, 2 for wrong usage or configuration.
+    /// 1 for a failure, 2 for wrong usage or configuration; 126 and 127 for a program that cannot be run.
     pub code: u8,
 }
 
@@ -21,6 +21,11 @@ impl Problem {
     /// Wrong usage or configuration.
     pub fn usage(error: impl Into<anyhow::Error>, hints: impl IntoIterator<Item = String>) -> Self {
         Self { error: error.into(), hints: hints.into_iter().collect(), code: 2 }
+    }
+
+    /// A failure that the user can do something about.
+    pub fn failed(error: impl Into<anyhow::Error>, hints: impl IntoIterator<Item = String>) -> Self {
+        Self { code: 1, ..Self::usage(error, hints) }
     }
 
     /// What went wrong when the running gate was asked.

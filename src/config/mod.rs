@@ -2,6 +2,7 @@
 
 mod address;
 mod amount;
+mod budgets;
 mod document;
 mod duplicates;
 mod extras;

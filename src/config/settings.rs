@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::config::amount::duration;
+use crate::config::budgets;
 use crate::config::document::Shape;
 use crate::config::duplicates;
 use crate::config::field::{Field, Fields, shown};
@@ -54,7 +55,6 @@ impl Settings {
         let mut limits = limits(top);
         let (journal, keep) = ledger(top, &mut limits.entries);
         let pricing = Pricing::read(top);
-        refuse_what_is_to_come(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
         let origins = Origins::read(top, review, sources, &own);
         let setup = Setup {
@@ -64,6 +64,7 @@ impl Settings {
             certs: home.writes.join(certs),
             journal: journal.map(|path| home.writes.join(path)),
             keep,
+            budgets: budgets::read(top),
             upstream,
             limits,
             workers: workers(top),
@@ -151,14 +152,6 @@ fn workers(top: &Fields<'_>) -> usize {
     let cores = available_parallelism().map_or(1, NonZero::get);
     let asked = top.given("workers").and_then(|field| field.whole(1..=1024));
     asked.and_then(|count| usize::try_from(count).ok()).unwrap_or(cores)
-}
-
-/// What the file may say one day.
-fn refuse_what_is_to_come(top: &Fields<'_>) {
-    let unused = |field: &Field<'_>| !field.items().is_empty();
-    if let Some(field) = top.find("budgets").filter(unused) {
-        field.wrong_hint("is not available yet", "leave it empty: `[]`");
-    }
 }
 
 /// The keys of the file.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::net::host::HostPort;
 use crate::net::limits::Limits;
 use crate::net::secret::Secret;
+use crate::policy::budgets::Budget;
 use crate::policy::target::ExtraRoots;
 
 /// Everything that is fixed while the gate runs.
@@ -26,6 +27,8 @@ pub struct Setup {
     pub journal: Option<PathBuf>,
     /// `ledger.keep`: how long entries stay in the journal; `None` keeps them for ever.
     pub keep: Option<Duration>,
+    /// `budgets`.
+    pub budgets: Vec<Arc<Budget>>,
     /// `upstream.*`.
     pub upstream: UpstreamSetup,
     /// `limits.*`, and `ledger.entries`.

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Number, Value, json};
 
 use crate::config::amount::{duration_text, rate_text, size_text};
+use crate::config::budgets;
 use crate::config::duplicates::{self, Auth};
 use crate::config::line::{self, CLIENTS_KEY};
 use crate::config::settings::Settings;
@@ -45,7 +46,7 @@ pub(super) fn of(settings: &Settings) -> Value {
             "keep": setup.keep.map(duration_text),
             "entries": setup.limits.entries,
         },
-        "budgets": [],
+        "budgets": budgets::view(&setup.budgets),
         "upstream": upstream(&setup.upstream, settings.upstream_ca.as_deref()),
         "limits": limits(&setup.limits),
         "workers": setup.workers,

@@ -1,5 +1,6 @@
 //! One request and its response: recognise, route, rewrite, send, meter, book.
 
+mod afford;
 pub mod answer;
 pub mod attempt;
 pub mod caller;
@@ -13,9 +14,13 @@ pub mod metered;
 pub mod models;
 pub mod origin;
 pub mod parts;
+pub mod peer;
 pub mod pipeline;
+mod priced;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;
+pub mod settle;
 pub mod tail;
 pub mod watch;
+pub mod websocket;

@@ -37,6 +37,21 @@ impl Hours {
         key
     }
 
+    /// Adds sums that were read from elsewhere.
+    pub(crate) fn merge(&self, key: Key, totals: &Totals, registry: &Registry) {
+        if !self.cells.contains_key(&key) && self.made.fetch_add(1, Ordering::Relaxed) >= MOST_CELLS {
+            self.fold_oldest(registry);
+        }
+        self.cells.entry(key).or_default().merge(totals);
+    }
+
+    /// Drops the sums of all hours before `first`.
+    pub(crate) fn forget(&self, first: i64) {
+        let _unfolded = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cells.retain(|key, _| key.hour >= first);
+        self.made.store(self.cells.len(), Ordering::Relaxed);
+    }
+
     /// Calls `take` with every cell whose hour lies in `first..past`.
     pub(crate) fn visit(&self, first: i64, past: i64, mut take: impl FnMut(&Key, &Totals)) {
         // While cells are folded, a sum could be met twice or not at all.

@@ -21,13 +21,25 @@ impl Ring {
         Self { capacity, inside: Mutex::default() }
     }
 
+    /// The next entry gets this number.
+    pub(crate) fn count_from(&self, number: u64) {
+        self.lock().posted = number;
+    }
+
+    /// Says that entries up to this time are not listed.
+    pub(crate) fn lack(&self, until: Timestamp) {
+        let mut inside = self.lock();
+        inside.lost_until = inside.lost_until.max(Some(until));
+    }
+
     /// Lists an entry; the oldest one goes where there is no more room.
-    pub(crate) fn push(&self, key: Key, entry: Entry) {
+    pub(crate) fn push(&self, key: Key, entry: Entry) -> Arc<Kept> {
         let mut kept = Kept { number: 0, key, entry };
         let mut inside = self.lock();
         kept.number = inside.posted;
         inside.posted += 1;
-        inside.kept.push_back(Arc::new(kept));
+        let kept = Arc::new(kept);
+        inside.kept.push_back(Arc::clone(&kept));
         let gone = if inside.kept.len() > self.capacity { inside.kept.pop_front() } else { None };
         if let Some(gone) = &gone {
             inside.lost_until = inside.lost_until.max(Some(gone.entry.time));
@@ -35,6 +47,7 @@ impl Ring {
         drop(inside);
         // Freed only now, so that nobody waits for it.
         drop(gone);
+        kept
     }
 
     /// Entries newest first, from just below the cursor.

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::ledger::entry::Entry;
 use crate::ledger::hours::Hours;
+use crate::ledger::journal::status::JournalStatus;
 use crate::ledger::key::{By, Key, hour_of, hour_start};
 use crate::ledger::ring::{Kept, Ring};
 use crate::ledger::totals::Totals;
@@ -40,6 +41,8 @@ pub struct Stats {
     pub by: Vec<(By, Vec<Row>)>,
     /// What was passed on unseen since the start, whatever the period.
     pub tunnels: Tunnelled,
+    /// Whether the books are on disk too.
+    pub journal: JournalStatus,
 }
 
 /// One group.
@@ -90,7 +93,7 @@ pub(crate) fn reckon(
     query: &StatsQuery,
     opened: Timestamp,
     (hours, ring): (&Hours, &Ring),
-    tunnels: Tunnelled,
+    (tunnels, journal): (Tunnelled, JournalStatus),
 ) -> Stats {
     let (listed, lost_until) = ring.snapshot();
     let complete = lost_until.is_none_or(|lost| query.since.is_some_and(|since| lost < since));
@@ -107,7 +110,7 @@ pub(crate) fn reckon(
     }
     listed.iter().for_each(|kept| tally.time(&kept.key, &kept.entry));
     let (totals, by) = tally.finish();
-    Stats { since: since.unwrap_or(opened), until: until.unwrap_or_else(Timestamp::now), totals, by, tunnels }
+    Stats { since: since.unwrap_or(opened), until: until.unwrap_or_else(Timestamp::now), totals, by, tunnels, journal }
 }
 
 /// The period widened to whole hours.

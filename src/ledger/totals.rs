@@ -81,7 +81,9 @@ fn is_unpriced(entry: &Entry) -> bool {
         Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
         Outcome::Refused | Outcome::UpstreamError => false,
     };
-    let sold = matches!(entry.endpoint, Endpoint::Call(_)) || entry.usage.is_some();
+    let asked = matches!(entry.endpoint, Endpoint::Call(dialect) if !dialect.is_free());
+    let is_turn = entry.session.is_some();
+    let sold = asked || is_turn || entry.usage.is_some();
     charged && sold && entry.cost.is_none() && !entry.deferred
 }
 

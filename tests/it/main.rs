@@ -12,6 +12,8 @@ mod bad_servers;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -26,6 +28,8 @@ mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;
@@ -33,6 +37,8 @@ mod hang_up;
 mod hub;
 #[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
@@ -52,7 +58,11 @@ mod prices;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod socket_bytes;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
@@ -61,3 +71,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
+#[cfg(test)]
+mod whose;

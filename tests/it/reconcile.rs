@@ -187,7 +187,7 @@ async fn only_calls_that_may_have_cost_something_are_counted_as_unpriced() {
     let chat = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "x"}]}).to_string();
     let posted = |answered: Answered| answered.status.as_u16();
     assert_eq!(posted(client.get("/v1/models").await), 200);
-    assert_eq!(posted(client.get("/v1/batches").await), 404);
+    assert_eq!(posted(client.get("/v1/evals").await), 404);
     assert_eq!(posted(client.post(CHAT, chat("no-such-model")).await), 404);
     assert_eq!(posted(client.post(CHAT, "{").await), 400);
     assert_eq!(posted(client.post(CHAT, chat("nobody-knows-its-price")).await), 200);

@@ -121,7 +121,48 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "1:17",
         "ledger.keep must be a duration such as `250ms`, `10s`, `5m`, `12h` or `400d`, not `0d`",
     ),
-    ("{budgets: [{}]}", "1:11", "budgets is not available yet"),
+    ("{budgets: [{limit: 1, per: 'day'}]}", "1:12", "budgets[0] lacks the key `name`"),
+    ("{budgets: [{name: 'a', per: 'day'}]}", "1:12", "budgets[0] lacks the key `limit`"),
+    (
+        "{budgets: [{name: 'a', limit: 1, per: 'day'}, {name: 'a', limit: 1, per: 'day'}]}",
+        "1:54",
+        "budgets[1].name must be unique; `a` stands before",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: -1, per: 'day'}]}",
+        "1:31",
+        "budgets[0].limit must be US dollars: not negative, at most a billion, at most 12 decimals",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: '1e3', per: 'day'}]}",
+        "1:31",
+        "budgets[0].limit must be US dollars: not negative, at most a billion, at most 12 decimals",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: {}, per: 'day'}]}",
+        "1:31",
+        "budgets[0].limit must be a number of US dollars, not an object",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: 1, per: '90m'}]}",
+        "1:39",
+        "budgets[0].per must be `hour`, `day`, `month`, or so many whole hours or days such as `24h` or `7d`, up to `366d`, not `90m`",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: 1, per: 'day', then: 'block'}]}",
+        "1:52",
+        "budgets[0].then must be `refuse` or `warn`, not `block`",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: 1, per: 'day', match: {lable: 'x'}}]}",
+        "1:54",
+        "unknown key `lable` in budgets[0].match",
+    ),
+    (
+        "{budgets: [{name: 'a', limit: 1, per: 'day', each: 'key'}]}",
+        "1:52",
+        "budgets[0].each must be `label` or `model` or `process` or `route`, not `key`",
+    ),
     (
         "{pricing: {files: ['no.json']}}",
         "1:20",

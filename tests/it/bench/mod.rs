@@ -6,6 +6,7 @@ pub mod gate;
 pub mod hub;
 pub mod raw;
 pub mod replay;
+pub mod socket;
 pub mod strict;
 pub mod upstream;
 pub mod verbatim;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Frame;
 
 use super::books::{Books, Tab};
@@ -36,6 +36,11 @@ struct Flow {
     books: Arc<Books>,
     link: Arc<Link>,
     tab: Option<Tab>,
+}
+
+/// No body.
+pub fn nothing() -> ReplyBody {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Plays the body of a script; charges its line piece by piece.

@@ -37,6 +37,8 @@ pub struct Fault {
     pub crlf: bool,
     /// `no-usage`: the reply does not say what it counted.
     pub no_usage: bool,
+    /// `under-way`: what is shown once more has not come to its end yet.
+    pub under_way: bool,
     /// `early-answer`: answers (413 unless `status` says otherwise) before reading the body.
     pub early_answer: bool,
     /// `close`: `connection: close` with HTTP/1.
@@ -48,6 +50,8 @@ pub struct Fault {
     pub echo_key: bool,
     /// `chunked`: a whole reply without a content-length.
     pub chunked: bool,
+    /// `no-switch`: a request for a WebSocket is answered with 200.
+    pub no_switch: bool,
     /// `input=N`, `cached=N`, `output=N`, `reasoning=N`: the counts to report and charge.
     pub counts: Counts,
 }
@@ -91,11 +95,13 @@ impl Fault {
             "redirect" => self.redirect = Some(value.to_owned()),
             "crlf" => self.crlf = true,
             "no-usage" => self.no_usage = true,
+            "under-way" => self.under_way = true,
             "early-answer" => self.early_answer = true,
             "close" => self.close = true,
             "goaway" => self.goaway = true,
             "echo-key" => self.echo_key = true,
             "chunked" => self.chunked = true,
+            "no-switch" => self.no_switch = true,
             "input" => self.counts.input = Some(value.parse().ok()?),
             "cached" => self.counts.cached = Some(value.parse().ok()?),
             "output" => self.counts.output = Some(value.parse().ok()?),
