@@ -6,6 +6,7 @@ mod budgets;
 mod change;
 mod csv;
 mod guard;
+mod metrics;
 mod parameters;
 mod state;
 pub mod surface;
@@ -49,6 +50,7 @@ fn router(surface: Surface, guard: Guard) -> Router {
         .route("/config/models", post(change::models))
         .route("/entries", get(books::entries))
         .route("/healthz", get(state::health))
+        .route("/metrics", get(metrics::metrics))
         .route("/models", get(state::models))
         .route("/readyz", get(state::readiness))
         .route("/stats", get(books::stats))

@@ -127,6 +127,7 @@ Tollgate, admin surface
 /stats?since=24h&until=&by=model,route,client,label,day,hour,endpoint,status
 /entries?since=&limit=100&cursor=&model=&format=json|jsonl|csv
 /budgets   what may be spent, what has been, and when it resets
+/metrics   for Prometheus
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)

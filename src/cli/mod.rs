@@ -9,7 +9,9 @@ pub mod demo;
 pub mod hub;
 pub mod listing;
 pub mod price;
-mod problem;
+pub mod problem;
+pub mod reconcile;
+pub mod reprice;
 pub mod route;
 pub mod run;
 pub mod serve;
@@ -38,6 +40,12 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Reconcile(args)) => match reconcile::run(&args) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(problem) => Err(problem),
+        },
+        Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

@@ -19,6 +19,7 @@ use crate::config::review::Review;
 use crate::config::revise::ModelLines;
 use crate::config::secrets::secret;
 use crate::config::setup::Setup;
+use crate::config::telemetry::collector;
 use crate::config::transport::{limits, set_count, upstream};
 use crate::net::host::HostPattern;
 use crate::net::secret::Secret;
@@ -44,6 +45,8 @@ pub(super) struct Settings {
     pub(super) upstream_ca: Option<String>,
     /// `pricing`.
     pub(super) pricing: Pricing,
+    /// `telemetry.otlp.ca` as written.
+    pub(super) collector_ca: Option<String>,
 }
 
 impl Settings {
@@ -56,6 +59,7 @@ impl Settings {
         let (journal, keep) = ledger(top, &mut limits.entries);
         let pricing = Pricing::read(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
+        let (collector, collector_ca) = collector(top, &listen);
         let origins = Origins::read(top, review, sources, &own);
         let setup = Setup {
             proxy: listen.proxy,
@@ -67,6 +71,7 @@ impl Settings {
             budgets: budgets::read(top),
             upstream,
             limits,
+            collector,
             workers: workers(top),
         };
         Self {
@@ -79,6 +84,7 @@ impl Settings {
             lines: ModelLines::new(origins, own),
             upstream_ca,
             pricing,
+            collector_ca,
         }
     }
 }
@@ -155,7 +161,7 @@ fn workers(top: &Fields<'_>) -> usize {
 }
 
 /// The keys of the file.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "admin",
     "certs",
@@ -169,6 +175,7 @@ pub(super) const KEYS: [&str; 14] = [
     "budgets",
     "upstream",
     "limits",
+    "telemetry",
     "workers",
 ];
 

@@ -14,15 +14,15 @@ use crate::exchange::custom::reckoning::{Reckoning, Written};
 use crate::exchange::settle;
 use crate::ledger::Ledger;
 use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::sale::Terms;
 use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::rate::Price;
-use crate::policy::pricing::sale::Sale;
 use crate::policy::region;
 use crate::policy::target::{Route, Target};
 use crate::system::programs::Asked;
-use crate::units::{Basis, Usage};
+use crate::units::Basis;
 
 /// What is known of a call before it is tried anywhere; one attempt after the other is opened from it.
 #[derive(Clone, Debug)]
@@ -348,20 +348,11 @@ impl Open {
             // An embedding has no output tokens, and so its usage does not speak of them.
             usage.output.get_or_insert(0);
         }
-        // A moderation costs nothing, and its reply has no usage.
-        let is_free = entry.outcome == Outcome::Ok && entry.endpoint == Endpoint::Call(Dialect::Moderation);
-        if let Some(usage) = entry.usage.or(is_free.then(Usage::default)) {
-            let sale = Sale {
-                own: own_price.as_ref(),
-                base_model: base_model.as_deref(),
-                deployment: entry.model.sent.as_deref().filter(|_| on_azure),
-                ..entry.sale(&usage)
-            };
-            if let Some(priced) = policy.prices.cost(&sale) {
-                entry.cost = Some(priced.cost);
-                entry.price_source = Some(priced.source);
-                entry.rates = priced.rates;
-            }
+        let terms = Terms { own: own_price.as_ref(), base_model: base_model.as_deref(), on_azure };
+        if let Some(priced) = entry.price(&policy.prices, terms) {
+            entry.cost = Some(priced.cost);
+            entry.price_source = Some(priced.source);
+            entry.rates = priced.rates;
         }
         log(&entry);
         ledger.post(entry);

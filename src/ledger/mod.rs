@@ -1,18 +1,23 @@
 //! The books: every upstream attempt once, summed and listed.
 
 pub mod claims;
+pub mod conventions;
 pub mod entry;
 mod hours;
 pub mod ids;
 pub mod journal;
 pub mod key;
+pub mod measures;
 pub mod names;
 pub mod page;
 mod ring;
 pub mod sale;
+pub mod series;
 pub mod since;
 pub mod spending;
+pub mod spread;
 pub mod stats;
+pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
@@ -33,14 +38,18 @@ use self::journal::start::Loaded;
 use self::journal::status::JournalStatus;
 use self::journal::{Journal, writer};
 use self::key::{Registry, hour_start};
+use self::measures::{Measure, Seen};
 use self::names::{LONGEST, shortened};
 use self::page::{Page, Query};
 use self::ring::Ring;
+use self::series::Series;
 use self::spending::account::Row;
 use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
+use self::tap::{Handed, Posted, Tap};
 use self::tunnels::{Gap, Tunnels};
 use crate::dialect::endpoint::Endpoint;
+use crate::policy::Policy;
 use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::Route;
 use crate::units::Cost;
@@ -58,6 +67,8 @@ impl Ledger {
             hours: Arc::new(Hours::new()),
             ring: Arc::new(Ring::new(entries)),
             spending: OnceLock::new(),
+            series: Series::new(),
+            tap: Tap::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -165,10 +176,37 @@ impl Ledger {
             spending.add(&entry);
         }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
+        books.series.add(&key, &entry);
         let kept = books.ring.push(key, entry);
+        if books.tap.is_open() {
+            books.tap.hand(Arc::clone(&kept));
+        }
         if let Some(journal) = &books.journal {
             journal.post(kept);
         }
+    }
+
+    /// Hands every entry that is posted from now on to the caller, who may leave `room` of them lying; `None` where
+    /// somebody has asked before.
+    pub fn listen(&self, room: usize) -> Option<Posted> {
+        self.0.tap.open(room)
+    }
+
+    /// What became of the entries that were handed out; `None` where nobody has asked for them.
+    pub fn handed(&self) -> Option<Handed> {
+        self.0.tap.handed()
+    }
+
+    /// Counts since the start, for those who watch from outside; `policy` knows where routes lead.
+    pub fn measures(&self, policy: &Policy) -> Vec<Measure> {
+        let books = &*self.0;
+        let (series, tunnels) = (books.series.snapshot(), books.tunnels.snapshot());
+        measures::of(&Seen { series, tunnels, handed: books.tap.handed() }, policy)
+    }
+
+    /// When the books were opened.
+    pub fn opened(&self) -> Timestamp {
+        self.0.opened
     }
 
     /// Entries that are still listed, newest first.
@@ -230,6 +268,8 @@ struct Books {
     hours: Arc<Hours>,
     ring: Arc<Ring>,
     spending: OnceLock<Arc<Spending>>,
+    series: Series,
+    tap: Tap,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

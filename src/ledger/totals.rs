@@ -76,7 +76,7 @@ impl Totals {
 }
 
 /// Whether an upstream may charge for this entry while nobody knows how much.
-fn is_unpriced(entry: &Entry) -> bool {
+pub(crate) fn is_unpriced(entry: &Entry) -> bool {
     let charged = match entry.outcome {
         Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
         Outcome::Refused | Outcome::UpstreamError => false,

@@ -30,6 +30,8 @@ mod duplicate;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;
@@ -48,9 +50,13 @@ mod lines;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod misdirected;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod lock;
 mod queue;
 pub mod read;
 mod replay;
+pub mod reprice;
 mod retain;
 mod row;
 mod salvage;

@@ -31,7 +31,7 @@ pub(super) struct Opened {
 
 /// Why a journal is not open.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// SQLite says no.
     #[error("{0}")]
     Database(#[from] rusqlite::Error),
