@@ -104,10 +104,10 @@ pub struct RepriceArgs {
     /// From when on: `7d`, `12h`, or an instant such as 2026-11-22T00:00:00Z
     #[arg(long, value_name = "WHEN")]
     pub since: String,
-    /// The journal; that of the configuration if absent. No gate may be running on it
+    /// The journal; that of the configuration if absent. It is changed only while no gate runs on it
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
-    /// Say what would change, and change nothing
+    /// Say what would change, and change nothing; also while a gate runs
     #[arg(long)]
     pub dry_run: bool,
     /// Configuration file (JSON5)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::dialect::azure;
 use crate::ledger::entry::Entry;
-use crate::ledger::journal::reprice::{Deed, RepriceError, Repricing, reprice};
+use crate::ledger::journal::reprice::{RepriceError, Repricing, look, reprice};
 use crate::ledger::sale::Terms;
 use crate::ledger::since::{self, SinceError};
 use crate::net::host::Host;
@@ -33,8 +33,8 @@ pub enum Trouble {
 pub fn anew(policy: &Policy, journal: &Path, since: &str, dry: bool) -> Result<Repricing, Trouble> {
     let now = Timestamp::now();
     let from = since::read(since, now).map_err(|error| Trouble::Since(since.into(), error))?;
-    let deed = if dry { Deed::Look } else { Deed::Change };
-    Ok(reprice(journal, (from, now), deed, &|entry| priced(policy, entry))?)
+    let price = |entry: &Entry| priced(policy, entry);
+    Ok(if dry { look(journal, from, &price)? } else { reprice(journal, (from, now), &price)? })
 }
 
 /// What an entry costs today; `None` where today's configuration does not know where it went.

@@ -1,6 +1,7 @@
 //! Calls are priced by what served them, by the owner's tables first, and not sent at all where the owner wants that.
 
 use std::fs;
+use std::process::Command;
 
 use http::{Request, StatusCode};
 use http_body_util::Full;
@@ -115,6 +116,53 @@ async fn a_call_without_a_known_price_is_refused_before_anything_is_sent() {
         assert!(message.contains(&format!("`{model}`")) && message.contains(remedy), "{message}");
         assert_eq!((entry.status, entry.attempt), (400, 0));
     }
+}
+
+#[tokio::test]
+async fn a_journal_is_priced_anew_once_its_gate_has_stopped() {
+    let upstream = Upstream::start(Options::default());
+    let folder = TempDir::new().unwrap();
+    let journal = folder.path().join("ledger.sqlite");
+    fs::write(folder.path().join("mine.json5"), "{'gpt-4o': {input: '1', output: '1'}}").unwrap();
+    let ledger = format!("ledger: {{path: {:?}}}", journal.display().to_string());
+    fs::write(folder.path().join("t.json5"), format!("{{pricing: {{files: ['mine.json5']}}, {ledger}}}")).unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.env_clear().current_dir(folder.path()).args(["reprice", "--config", "t.json5"]);
+        if !arguments.contains(&"--since") {
+            command.args(["--since", "1h"]);
+        }
+        let output = command.args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let gate = TestGate::start(&upstream, &ledger);
+    post(&gate, "api.openai.com", CHAT, "gpt-4o").await;
+    post(&gate, "api.openai.com", EMBEDDINGS, "text-embedding-3-small").await;
+    let entry = gate.wait_for_entries(2).await.remove(0);
+    let usage = entry.usage.unwrap();
+    let (before, after) = (entry.cost.unwrap().0, i128::from(usage.total()) * 1_000_000);
+    let (code, _, told) = command(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("hint: stop the gate that runs on it first"), "{told}");
+    drop(gate);
+
+    let shown = |arguments: &[&str]| -> Value { serde_json::from_str(&command(arguments).1).unwrap() };
+    let dollars = |pico: i128| format!("0.{pico:012}");
+    let changed = json!([{"model": "gpt-4o", "entries": 1, "unpricedBefore": 0, "beforeUsd": dollars(before),
+                          "afterUsd": dollars(after)}]);
+    let expected = |dry: bool| json!({"dryRun": dry, "models": changed, "same": 1, "kept": 0});
+    assert_eq!(shown(&["--json", "--dry-run"]), expected(true));
+    assert_eq!(shown(&["--json"]), expected(false));
+    assert_eq!(command(&[]).1, "0 entries changed, 2 cost what they did\n");
+
+    let gate = TestGate::start(&upstream, &ledger);
+    let entry = gate.wait_for_entries(2).await.remove(0);
+    let first = entry.repriced.as_ref().and_then(|first| first.cost);
+    assert_eq!((entry.cost.map(|cost| cost.0), first.map(|cost| cost.0)), (Some(after), Some(before)));
+    assert_eq!(source(&entry), Some("mine.json5:gpt-4o"));
+    let (code, _, told) = command(&["--since", "soon"]);
+    assert!(code == Some(2), "{told}");
 }
 
 fn azure_with(azure: &Upstream, deployments: &str) -> String {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::ledger::entry::Entry;
+use crate::ledger::journal::read::{ReadError, Reader};
 use crate::ledger::journal::row::{self, Pico};
 use crate::ledger::journal::start::{self, Finding, Trouble};
 use crate::ledger::journal::{cells, spool};
@@ -41,23 +42,22 @@ pub struct Change {
 
 /// Why nothing was reckoned.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal cannot be changed")]
-pub struct RepriceError(#[source] Trouble);
+#[error("the costs of the journal cannot be reckoned anew")]
+pub struct RepriceError(#[source] Cause);
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Reading(#[from] ReadError),
+    #[error(transparent)]
+    Writing(#[from] Trouble),
+}
 
 impl RepriceError {
     /// Whether a gate writes the journal at this moment.
     pub fn is_in_use(&self) -> bool {
-        matches!(self.0, Trouble::Taken(_))
+        matches!(self.0, Cause::Writing(Trouble::Taken(_)))
     }
-}
-
-/// What is done with what was found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Deed {
-    /// The journal is changed, all of it or nothing.
-    Change,
-    /// Nothing is changed.
-    Look,
 }
 
 /// Reckons the costs of all entries from `since` on by `price`, and keeps the first cost of each beside the new one.
@@ -70,7 +70,6 @@ pub enum Deed {
 pub fn reprice(
     path: &Path,
     (since, now): (Timestamp, Timestamp),
-    deed: Deed,
     price: &dyn Fn(&Entry) -> Option<Priced>,
 ) -> Result<Repricing, RepriceError> {
     let attempt = || {
@@ -78,57 +77,91 @@ pub fn reprice(
         let _lock = start::lock(path)?;
         let segments: Vec<_> = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
         let mut opened = start::open(path, Finding::AsItIs, &segments, &Registry::new(), None)?;
-        change(&mut opened.store.connection, (since, now), deed, price).map_err(Trouble::from)
+        change(&mut opened.store.connection, (since, now), price).map_err(Trouble::from)
     };
-    attempt().map_err(RepriceError)
+    attempt().map_err(|error: Trouble| RepriceError(error.into()))
+}
+
+/// As [`reprice`], but nothing is changed; a gate may write the journal meanwhile.
+///
+/// # Errors
+/// It cannot be read.
+pub fn look(
+    path: &Path,
+    since: Timestamp,
+    price: &dyn Fn(&Entry) -> Option<Priced>,
+) -> Result<Repricing, RepriceError> {
+    let reader = Reader::open(path).map_err(|error| RepriceError(error.into()))?;
+    let found = walk(reader.connection(), since, price, |_| Ok(()));
+    found.map_err(|error| RepriceError(Trouble::from(error).into()))
+}
+
+/// An entry with another cost than before.
+struct Found<'a> {
+    seq: i64,
+    cell: i64,
+    entry: &'a Entry,
+    priced: &'a Priced,
 }
 
 fn change(
     connection: &mut Connection,
     (since, now): (Timestamp, Timestamp),
-    deed: Deed,
     price: &dyn Fn(&Entry) -> Option<Priced>,
 ) -> rusqlite::Result<Repricing> {
     // Rolled back where it is dropped without a commit.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut found = Repricing::default();
     let mut sums: BTreeMap<i64, (Totals, Totals)> = BTreeMap::new();
+    let repricing = walk(&transaction, since, price, |found| {
+        write(&transaction, found, now)?;
+        let (before, after) = sums.entry(found.cell).or_default();
+        before.add(found.entry);
+        after.add(&Entry { cost: Some(found.priced.cost), ..found.entry.clone() });
+        Ok(())
+    })?;
+    for (cell, (before, after)) in &sums {
+        cells::exchange(&transaction, *cell, before, after)?;
+    }
+    if !sums.is_empty() {
+        let count: u64 = repricing.models.values().map(|change| change.entries).sum();
+        let event = format!("the costs of {count} entries from {since} on were reckoned anew");
+        transaction.execute("INSERT INTO events VALUES (?, ?)", params![now.as_millisecond(), event])?;
+    }
+    transaction.commit()?;
+    Ok(repricing)
+}
+
+/// Goes through the entries from `since` on and calls `each` with those whose cost is another one today.
+fn walk(
+    connection: &Connection,
+    since: Timestamp,
+    price: &dyn Fn(&Entry) -> Option<Priced>,
+    mut each: impl FnMut(&Found<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Repricing> {
+    let mut repricing = Repricing::default();
     let mut last = i64::MIN;
     loop {
-        let part = part(&transaction, since, last)?;
-        let Some((seq, ..)) = part.last() else { break };
+        let part = part(connection, since, last)?;
+        let Some((seq, ..)) = part.last() else { return Ok(repricing) };
         last = *seq;
-        for (seq, cell, entry) in part {
-            let Some(priced) = price(&entry) else {
-                found.kept += u64::from(entry.cost.is_some());
+        for (seq, cell, entry) in &part {
+            let Some(priced) = price(entry) else {
+                repricing.kept += u64::from(entry.cost.is_some());
                 continue;
             };
             if entry.cost == Some(priced.cost) {
-                found.same += 1;
+                repricing.same += 1;
                 continue;
             }
             let model = entry.model.asked.as_deref().or(entry.model.served.as_deref()).unwrap_or("unknown");
-            let change = found.models.entry(model.into()).or_default();
+            let change = repricing.models.entry(model.into()).or_default();
             change.entries += 1;
             change.unpriced += u64::from(entry.cost.is_none());
             change.before = change.before.plus(entry.cost.unwrap_or_default());
             change.after = change.after.plus(priced.cost);
-            write(&transaction, seq, &entry, &priced, now)?;
-            let (before, after) = sums.entry(cell).or_default();
-            before.add(&entry);
-            after.add(&Entry { cost: Some(priced.cost), ..entry });
+            each(&Found { seq: *seq, cell: *cell, entry, priced: &priced })?;
         }
     }
-    for (cell, (before, after)) in &sums {
-        cells::exchange(&transaction, *cell, before, after)?;
-    }
-    if deed == Deed::Change && !sums.is_empty() {
-        let count: u64 = found.models.values().map(|change| change.entries).sum();
-        let event = format!("the costs of {count} entries from {since} on were reckoned anew");
-        transaction.execute("INSERT INTO events VALUES (?, ?)", params![now.as_millisecond(), event])?;
-        transaction.commit()?;
-    }
-    Ok(found)
 }
 
 /// The next entries after place `last`.
@@ -142,7 +175,8 @@ fn part(connection: &Connection, since: Timestamp, last: i64) -> rusqlite::Resul
 }
 
 /// Writes the new cost; what the entry cost at first is kept.
-fn write(connection: &Connection, seq: i64, entry: &Entry, priced: &Priced, now: Timestamp) -> rusqlite::Result<()> {
+fn write(connection: &Connection, found: &Found<'_>, now: Timestamp) -> rusqlite::Result<()> {
+    let Found { seq, entry, priced, .. } = found;
     let mut statement = connection.prepare_cached(
         "UPDATE entries SET cost_pico = ?2, price_source = ?3, rates = ?4, \
          repriced_pico = CASE WHEN repriced_ms IS NULL THEN ?5 ELSE repriced_pico END, \

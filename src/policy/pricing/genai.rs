@@ -1,11 +1,13 @@
 //! Reads the data of genai-prices, version 2: providers, each with the models that its clauses match.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::policy::pricing::card::{Card, Draft};
+use crate::policy::pricing::card::{Card, Draft, Tier};
 use crate::policy::pricing::dates::When;
 use crate::policy::pricing::kind::Kind;
 use crate::policy::pricing::matching::{Clause, Provider, Providers};
@@ -46,26 +48,68 @@ fn model(raw: &RawValue, table: &str) -> Result<Option<(Clause, Arc<Listing>)>, 
     let line: ModelLine<'_> = serde_json::from_str(raw.get()).map_err(|error| format!("has a model that {error}"))?;
     let wrong = |what: &str| format!("has {what} in the model `{}`", line.id);
     let clause = Clause::read(line.clause.get()).map_err(|what| wrong(&what))?;
-    let mut dated = Vec::new();
     let conditional: Vec<ConditionalLine<'_>> = if line.prices.get().starts_with('[') {
         serde_json::from_str(line.prices.get()).map_err(|_| wrong("no prices"))?
     } else {
         vec![ConditionalLine { constraint: None, prices: line.prices }]
     };
+    let mut parts = Vec::new();
     for ConditionalLine { constraint, prices } in conditional {
         let when = constraint.map(|line| line.when().ok_or_else(|| wrong("no date"))).transpose()?;
         let draft = draft(prices.get()).map_err(|key| wrong(&format!("no price for `{key}`")))?;
-        dated.push((when, Arc::new(Card::new(&draft))));
+        parts.push((when, draft));
     }
+    let mut variants = Vec::new();
+    for variant in line.price_variants {
+        let Some(tier) = variant.tier() else { continue };
+        let when = variant.constraint.map(|line| line.when().ok_or_else(|| wrong("no date"))).transpose()?;
+        let draft = draft(variant.prices.get()).map_err(|key| wrong(&format!("no price for `{key}`")))?;
+        variants.push((tier, when, draft));
+    }
+    let dated = dated(parts, &variants).into_iter().map(|(when, draft)| (when, Arc::new(Card::new(&draft)))).collect();
     let is_priced = !line.prices.get().trim_matches(['{', '}', '[', ']', ' ']).is_empty();
     let source = format!("{table}:{}", line.id).into();
     Ok(is_priced.then(|| (clause, Arc::new(Listing { source, dated }))))
 }
 
+/// The prices from each day on from which some of them change, with those of the tiers that hold by then.
+///
+/// Where prices go by the time of day, those of tiers are left out: such a call is unpriced.
+fn dated(parts: Vec<(Option<When>, Draft)>, variants: &[(Tier, Option<When>, Draft)]) -> Vec<(Option<When>, Draft)> {
+    let days: Option<Vec<Option<Date>>> =
+        parts.iter().map(|(when, _)| when).chain(variants.iter().map(|(_, when, _)| when)).map(day).collect();
+    let Some(mut days) = days.filter(|_| !variants.is_empty()) else { return parts };
+    days.push(None);
+    days.sort_unstable();
+    days.dedup();
+    let holds = |when: &Option<When>, day: Option<Date>| match when {
+        Some(When::From(from)) => day.is_some_and(|day| day >= *from),
+        _ => true,
+    };
+    let at = |day: Option<Date>| {
+        let in_force = parts.iter().rev().find(|(when, _)| holds(when, day)).or(parts.first())?;
+        let mut draft = in_force.1.clone();
+        // The first that says something counts.
+        for (tier, _, variant) in variants.iter().rev().filter(|(_, when, _)| holds(when, day)) {
+            *draft.tier(*tier) = variant.base.clone();
+        }
+        Some((day.map(When::From), draft))
+    };
+    days.into_iter().filter_map(at).collect()
+}
+
+/// The day from which something holds; nothing where it holds at times of the day.
+fn day(when: &Option<When>) -> Option<Option<Date>> {
+    match when {
+        None => Some(None),
+        Some(When::From(day)) => Some(Some(*day)),
+        Some(When::Daily(..)) => None,
+    }
+}
+
 /// The prices of a model at one time; the key of what is none.
 fn draft(text: &str) -> Result<Draft, String> {
-    let members: std::collections::BTreeMap<String, &RawValue> =
-        serde_json::from_str(text).map_err(|_| "prices".to_owned())?;
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|_| "prices".to_owned())?;
     let mut draft = Draft::default();
     for (key, raw) in members {
         let Some((_, kind, power)) = KINDS.iter().find(|(known, _, _)| *known == key) else { continue };
@@ -105,6 +149,30 @@ struct ModelLine<'a> {
     clause: &'a RawValue,
     #[serde(borrow)]
     prices: &'a RawValue,
+    #[serde(borrow, default)]
+    price_variants: Vec<VariantLine<'a>>,
+}
+
+/// Prices of calls that are served in some way.
+#[derive(Deserialize)]
+struct VariantLine<'a> {
+    when: BTreeMap<String, String>,
+    constraint: Option<ConstraintLine>,
+    #[serde(borrow)]
+    prices: &'a RawValue,
+}
+
+impl VariantLine<'_> {
+    /// The tier that it is about, where it is about a tier and nothing else.
+    fn tier(&self) -> Option<Tier> {
+        let (key, value) = self.when.first_key_value().filter(|_| self.when.len() == 1)?;
+        match (&**key, &**value) {
+            ("processing", "batch") => Some(Tier::Batch),
+            ("service_tier", "fast" | "priority") => Some(Tier::Priority),
+            ("service_tier", "flex") => Some(Tier::Flex),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

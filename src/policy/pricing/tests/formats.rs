@@ -90,6 +90,33 @@ fn the_data_of_genai_prices_hold_by_their_clauses_and_dates() {
 }
 
 #[test]
+fn variants_of_genai_prices_are_the_prices_of_tiers_from_their_day_on() {
+    let text = r#"[{"id": "openai", "api_pattern": "x", "models": [
+      {"id": "m", "match": {"equals": "m"}, "prices": [
+         {"prices": {"input_mtok": 4, "output_mtok": 8}},
+         {"constraint": {"start_date": "2026-07-30"}, "prices": {"input_mtok": 2, "output_mtok": 4}}],
+       "price_variants": [
+         {"when": {"service_tier": "flex"}, "prices": {"input_mtok": 1, "output_mtok": 1}},
+         {"when": {"processing": "batch"}, "constraint": {"start_date": "2026-10-14"},
+          "prices": {"input_mtok": 0.5, "output_mtok": 0.5}},
+         {"when": {"search_type": "web"}, "prices": {"input_mtok": 9}}]}]}]"#;
+    let (book, million) = (parsed(text, "t"), usage(1_000_000, 0));
+    let cost = |time: &str, tier, batch: bool| {
+        let sale = if batch { batched("m", &million) } else { sale("m", &million) };
+        pico(book.cost(&Sale { time: format!("{time}T00:00:00Z").parse().unwrap(), tier, ..sale }))
+            .map(|cost| cost / 1_000_000_000)
+    };
+    assert_eq!([cost("2026-01-01", None, false), cost("2026-08-01", None, false)], [Some(4000), Some(2000)]);
+    assert_eq!([cost("2026-01-01", Some("flex"), false), cost("2026-08-01", Some("flex"), false)], [Some(1000); 2]);
+    assert_eq!(cost("2026-08-01", Some("priority"), false), None);
+    // Half of what it costs, until there is a price of its own.
+    assert_eq!(
+        ["2026-01-01", "2026-08-01", "2026-11-01"].map(|day| cost(day, None, true)),
+        [Some(2000), Some(1000), Some(500)]
+    );
+}
+
+#[test]
 fn an_entry_keeps_the_price_of_its_moment_in_the_gates_own_form_too() {
     let text = "{m: [{input: '4', output: '4'}, {from: '2026-07-30', input: '1', output: '1'}], n: 'm'}";
     let (book, one) = (parsed(text, "t"), usage(1, 0));
