@@ -58,6 +58,30 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// A usage of which nothing is known.
+    pub const NOTHING: Self = Self {
+        input: None,
+        cached_input: None,
+        cached_audio: None,
+        cached_image: None,
+        cache_write: None,
+        cache_write_12h: None,
+        audio_input: None,
+        image_input: None,
+        output: None,
+        reasoning: None,
+        audio_output: None,
+        image_output: None,
+        requests: None,
+        seconds: None,
+        characters: None,
+        images: None,
+        trained: None,
+        web_searches: None,
+        file_searches: None,
+        code_sessions: None,
+    };
+
     /// Input and output together; what is unknown adds nothing.
     pub fn total(&self) -> u64 {
         self.input.unwrap_or(0).saturating_add(self.output.unwrap_or(0))

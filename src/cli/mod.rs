@@ -11,8 +11,10 @@ pub mod demo;
 pub mod export;
 pub mod hub;
 pub mod listing;
+pub mod price;
 pub mod problem;
 pub mod reconcile;
+pub mod reprice;
 pub mod route;
 pub mod run;
 pub mod serve;
@@ -50,6 +52,7 @@ pub fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             Err(problem) => Err(problem),
         },
+        Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

@@ -66,6 +66,8 @@ mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod prices;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod reconcile;

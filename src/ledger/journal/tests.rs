@@ -2,7 +2,7 @@
 
 mod harm;
 mod life;
-mod money;
+mod reprice;
 
 use proptest::prelude::*;
 use std::path::Path;
