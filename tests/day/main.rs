@@ -3,18 +3,18 @@
 //! `cargo test` runs a short morning of it; `cargo test --test day -- --ignored --nocapture` the whole day, in minutes.
 
 #[cfg(test)]
-mod caller;
+pub mod caller;
 #[cfg(test)]
-mod dice;
+pub mod dice;
 #[cfg(test)]
-mod plan;
+pub mod plan;
 #[cfg(test)]
-mod process;
+pub mod process;
 #[cfg(test)]
 #[path = "../it/bench/upstream/mod.rs"]
 pub mod upstream;
 #[cfg(test)]
-mod verdict;
+pub mod verdict;
 
 #[cfg(test)]
 mod tests;

@@ -66,14 +66,10 @@ fn form(dice: &mut Dice) -> (&'static str, String, &'static str) {
             }
             ("/v1/chat/completions", body)
         }
-        50..60 => {
-            ("/v1/completions", json!({"model": "gpt-3.5-turbo-instruct", "prompt": words, "stream": stream}))
-        }
+        50..60 => ("/v1/completions", json!({"model": "gpt-3.5-turbo-instruct", "prompt": words, "stream": stream})),
         60..80 => ("/v1/responses", json!({"model": model, "input": words, "stream": stream})),
         80..90 => ("/v1/embeddings", json!({"model": "text-embedding-3-small", "input": [words, "more"]})),
-        90..95 => {
-            ("/v1/chat/completions", json!({"model": "local/chat", "messages": said, "stream": stream}))
-        }
+        90..95 => ("/v1/chat/completions", json!({"model": "local/chat", "messages": said, "stream": stream})),
         _ => ("/v1/completions", json!({"model": "databricks/dolly-v2-3b", "prompt": words, "stream": stream})),
     };
     (path, body.to_string(), "application/json")

@@ -28,7 +28,7 @@ impl Home {
         std::fs::create_dir_all(folder.path().join("config")).unwrap();
         std::fs::write(folder.path().join("config/standin.pem"), upstream.ca_pem()).unwrap();
         let home = Self { folder };
-        std::fs::write(home.config(), configuration(upstream).to_string()).unwrap();
+        std::fs::write(home.config(), configuration(upstream, home.folder.path()).to_string()).unwrap();
         home
     }
 
@@ -120,7 +120,7 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-fn configuration(upstream: &Upstream) -> Value {
+fn configuration(upstream: &Upstream, folder: &Path) -> Value {
     let custom = |name: &str, path: &str| {
         json!({"name": name, "endpointUrl": format!("{}{path}", upstream.url()), "apiKey": "sk-custom",
             "tokenPricing": {"prompt": 0.001, "completion": 0.002}, "maxSequenceLength": 8192})
@@ -128,7 +128,11 @@ fn configuration(upstream: &Upstream) -> Value {
     json!({
         "listen": {"proxy": "127.0.0.1:0", "admin": "127.0.0.1:0"},
         "models": [custom("databricks/dolly-v2-3b", "/v1/completions"), custom("local/chat", "/v1/chat/completions")],
-        "ledger": {"path": "data/ledger.sqlite", "keep": null},
-        "upstream": {"ca": "standin.pem", "resolve": {"api.openai.com:443": upstream.address().to_string()}},
+        "ledger": {"path": folder.join("data/ledger.sqlite"), "keep": null},
+        "upstream": {
+            "ca": folder.join("config/standin.pem"),
+            "resolve": {"api.openai.com:443": upstream.address().to_string()},
+        },
+        "certs": folder.join("certs"),
     })
 }

@@ -65,7 +65,11 @@ async fn day(length: &Length, seed: u64, alpn: Alpn) {
         }
         proxy.send_replace(None);
         process = tokio::task::block_in_place(|| {
-            if end.is_multiple_of(apart) && end < ends { process.stop() } else { process.kill() }
+            if end.is_multiple_of(apart) && end < ends {
+                process.stop();
+            } else {
+                process.kill();
+            }
             home.start()
         });
         proxy.send_replace(Some(process.proxy));
@@ -81,7 +85,13 @@ async fn day(length: &Length, seed: u64, alpn: Alpn) {
     let entries: Vec<Entry> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let verdict = judge(&tried, &entries, &upstream.bill());
     eprintln!("{verdict}");
-    assert!(verdict.wrong.is_empty(), "{} wrong, the first:\n{}\n{}", verdict.wrong.len(), verdict.wrong[0], home.log());
+    assert!(
+        verdict.wrong.is_empty(),
+        "{} wrong, the first:\n{}\n{}",
+        verdict.wrong.len(),
+        verdict.wrong[0],
+        home.log()
+    );
 }
 
 /// A program that calls all day.

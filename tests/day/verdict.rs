@@ -143,7 +143,13 @@ impl fmt::Display for Verdict {
         writeln!(f, "attempts of clients     {:>9}", self.tried)?;
         writeln!(f, "  read to the end       {:>9}", self.finished)?;
         writeln!(f, "billed                  {:>9}", self.billed)?;
-        writeln!(f, "  booked exactly        {:>9}   {} tokens, ${}", self.exact, self.tokens, dollars(self.pico.unsigned_abs()))?;
+        writeln!(
+            f,
+            "  booked exactly        {:>9}   {} tokens, ${}",
+            self.exact,
+            self.tokens,
+            dollars(self.pico.unsigned_abs())
+        )?;
         writeln!(f, "  cut by the upstream   {:>9}   estimated", self.estimated)?;
         writeln!(f, "  open at a kill        {:>9}   unknown, and shown as such", self.unknown)?;
         let missing = self.billed - self.exact - self.estimated - self.unknown;

@@ -53,7 +53,10 @@ pub async fn answer(
     }
     // A preflight takes no number, so that replies bear the same ids whether or not somebody else answers preflights.
     let number = if seen.method == Method::OPTIONS { 0 } else { house.books.number_reply() };
-    let script = house.script(&seen, &fault, number);
+    let mut script = house.script(&seen, &fault, number);
+    if let (Some(billed), Some(call)) = (&mut script.billed, seen.headers.get("x-standin-call")) {
+        call.to_str().unwrap().clone_into(&mut billed.call);
+    }
     Ok(house.dress(&seen, script, (fault, number), link))
 }
 
