@@ -15,7 +15,7 @@ use crate::cli::price::{describe_price, quote, shown_price};
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
 use crate::dialect::bridge::Bridge;
-use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::endpoint::{Dialect, Endpoint, Socket};
 use crate::net::host::HostPort;
 use crate::net::secret::masked_query;
 use crate::policy::Policy;
@@ -120,7 +120,10 @@ fn translation(target: &Target) -> Option<&'static str> {
 /// No such path, or a refusal.
 pub fn resolve(policy: &Policy, model: &str, path: &str) -> anyhow::Result<Vec<Target>> {
     let path: PathAndQuery = path.parse().with_context(|| format!("`{path}` is not a path"))?;
-    let endpoint = Endpoint::recognise(&Method::POST, path.path());
+    let mut endpoint = Endpoint::recognise(&Method::POST, path.path());
+    if endpoint == Endpoint::Other {
+        endpoint = Socket::recognise(path.path()).map_or(endpoint, Endpoint::Socket);
+    }
     if endpoint == Endpoint::Other {
         return Err(anyhow!("`{path}` is not a call that names a model, such as /v1/chat/completions"));
     }

@@ -81,6 +81,7 @@ impl Exchange<'_> {
                 if booking.model.is_some() {
                     booking.priced_at(&target)?;
                 }
+                booking.afford(&target, &head.method, path.path(), None).await?;
             } else if target.credential.secret().is_some() && !has_credential {
                 break;
             }
