@@ -15,6 +15,7 @@ use crate::meter::sight::Sight;
 mod captions;
 pub mod conversation;
 pub mod extra;
+pub mod field;
 pub mod frames;
 pub mod list;
 pub mod reading;
