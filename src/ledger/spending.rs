@@ -13,8 +13,9 @@ use jiff::Timestamp;
 
 use self::account::{Account, Slot};
 use crate::ledger::entry::{Client, Entry};
+use crate::ledger::filter::NO_NAME;
 use crate::ledger::hours::Hours;
-use crate::ledger::key::{Key, NO_MODEL, NO_NAME, hour_of};
+use crate::ledger::key::{Key, NO_MODEL, hour_of};
 use crate::ledger::totals::Totals;
 use crate::policy::budgets::{Budget, Side, Spender, Then};
 use crate::policy::target::{Route, RouteKind};
@@ -64,9 +65,14 @@ impl Spending {
 
     /// Takes over what the hourly totals know.
     pub(crate) fn restore(&self, hours: &Hours) {
-        hours.visit(i64::MIN, i64::MAX, |key, totals| {
-            self.spend(&spender_of(key), key.hour, Slot::of(totals));
-        });
+        if !self.is_empty() {
+            hours.visit(i64::MIN, i64::MAX, |key, totals| self.take_over(key, totals));
+        }
+    }
+
+    /// Counts what was booked before this process began.
+    pub(crate) fn take_over(&self, key: &Key, totals: &Totals) {
+        self.spend(&spender_of(key), key.hour, Slot::of(totals));
     }
 
     /// Counts what has been booked.

@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod custom;
@@ -30,6 +32,8 @@ mod duplicate;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;
@@ -38,9 +42,11 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
-mod jobs;
+mod journal;
 #[cfg(test)]
 mod kept;
+#[cfg(test)]
+mod killed;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
@@ -48,9 +54,13 @@ mod lines;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod misdirected;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 pub mod admin;
 pub mod client;
+pub mod collector;
 pub mod gate;
 pub mod hub;
+pub mod process;
 pub mod raw;
 pub mod replay;
 pub mod socket;

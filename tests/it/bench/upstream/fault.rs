@@ -54,6 +54,8 @@ pub struct Fault {
     pub chunked: bool,
     /// `no-switch`: a request for a WebSocket is answered with 200.
     pub no_switch: bool,
+    /// `tokens`: counts with the model's own tokenizer and OpenAI's rule for prompts; else a word is a token.
+    pub tokens: bool,
     /// `input=N`, `cached=N`, `output=N`, `reasoning=N`: the counts to report and charge.
     pub counts: Counts,
 }
@@ -105,6 +107,7 @@ impl Fault {
             "echo-key" => self.echo_key = true,
             "chunked" => self.chunked = true,
             "no-switch" => self.no_switch = true,
+            "tokens" => self.tokens = true,
             "input" => self.counts.input = Some(value.parse().ok()?),
             "cached" => self.counts.cached = Some(value.parse().ok()?),
             "output" => self.counts.output = Some(value.parse().ok()?),
