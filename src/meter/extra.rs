@@ -1,7 +1,8 @@
 //! What some kinds of replies say beside their usage: how a job stands, and what was made.
 
+use crate::meter::field::Field;
 use crate::meter::reading::{Reading, name, plain};
-use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::scan::{Found, Scanner};
 use crate::meter::sight::Sight;
 use crate::meter::usage;
 

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::meter::extra::Extra;
-use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::field::Field;
+use crate::meter::scan::{Found, Scanner};
 use crate::meter::sight::Sight;
 use crate::meter::transcript::Transcript;
 use crate::meter::usage::{self, Nonsense};
