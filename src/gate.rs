@@ -18,14 +18,19 @@ use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
 use crate::ca::error::CaError;
+use crate::ca::marker::open_marker;
 use crate::config::load::Loaded;
+use crate::config::setup::CollectorSetup;
 use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
+use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
+use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
@@ -47,6 +52,7 @@ pub struct Gate {
     admin: SocketAddr,
     authority: Authority,
     clerks: Clerks,
+    exporter: Exporter,
     ledger: Ledger,
     library: Library,
     proxy: SocketAddr,
@@ -68,6 +74,7 @@ impl Gate {
         let permitted: Vec<String> =
             policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
         let authority = Authority::open(&setup.certs, &permitted)?;
+        let marker = open_marker(&setup.certs)?;
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
         let connector = Connector::new(ConnectorParts {
@@ -78,7 +85,11 @@ impl Gate {
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
         })?;
-        let ledger = Ledger::new(setup.limits.entries);
+        let ledger = match &setup.journal {
+            Some(path) => Ledger::open(setup.limits.entries, path.clone(), setup.keep)?,
+            None => Ledger::new(setup.limits.entries),
+        };
+        ledger.hold_to(&setup.budgets);
         let seed = seed()?;
         let connector = Arc::new(connector);
         let library = match hub {
@@ -97,10 +108,13 @@ impl Gate {
             connector,
             library: library.clone(),
             clerks: clerks.clone(),
+            marker,
+            programs: Programs::start()?,
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,
         };
+        let exporter = exporter(setup.collector.clone(), &common)?;
         let view = Arc::new(ArcSwap::from_pointee(view));
         let surface = Surface {
             ledger: ledger.clone(),
@@ -112,7 +126,17 @@ impl Gate {
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
-        Ok(Self { admin: admin_at, authority, clerks, ledger, library, proxy: proxy_at, stopper, thread: Some(thread) })
+        Ok(Self {
+            admin: admin_at,
+            authority,
+            clerks,
+            exporter,
+            ledger,
+            library,
+            proxy: proxy_at,
+            stopper,
+            thread: Some(thread),
+        })
     }
 
     /// Where programs reach the gate.
@@ -159,6 +183,7 @@ impl Gate {
         // What they still count belongs into the books.
         self.clerks.finish();
         self.ledger.close();
+        self.exporter.finish();
     }
 }
 
@@ -206,6 +231,17 @@ fn launch(
     Ok(thread)
 }
 
+/// What sends metrics and spans, where the owner named a collector.
+fn exporter(setup: Option<CollectorSetup>, common: &Common) -> io::Result<Exporter> {
+    let Some(setup) = setup else { return Ok(Exporter::default()) };
+    let CollectorSetup { destination, base_path, headers, interval, service } = setup;
+    let (ledger, live, connector) = (common.ledger.clone(), common.live.clone(), Arc::clone(&common.connector));
+    Exporter::start(
+        Settings { destination, base_path, headers, interval, service },
+        Sources { ledger, live, connector },
+    )
+}
+
 /// Waits for the workers without stopping the books.
 async fn finished(workers: Vec<Worker>) {
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
@@ -230,6 +266,9 @@ fn seed() -> Result<u64, GateError> {
 /// Why a gate did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
+    /// Another gate keeps its books in the same file.
+    #[error(transparent)]
+    Books(#[from] Taken),
     /// The certificate authority.
     #[error(transparent)]
     Ca(#[from] CaError),
@@ -258,6 +297,7 @@ impl GateError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Books(_) => Some("stop that gate, or give this one a file of its own as `ledger.path`".into()),
             Self::Ca(error) => error.hint(),
             Self::Listen { key, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 let flag = if *key == "listen.admin" { "--admin" } else { "--proxy" };

@@ -49,19 +49,23 @@ pub(crate) fn listed(policy: &Policy) -> Value {
     json!({ "models": customs })
 }
 
-/// The process answers.
-pub(crate) async fn health() -> Response {
-    of_type(PLAIN, "ok\n")
+/// The process answers; what the books on disk lack is told in a second line.
+pub(crate) async fn health(State(surface): State<Arc<Surface>>) -> Response {
+    of_type(PLAIN, with_alarm("ok", &surface))
 }
 
-/// The gate takes calls.
+/// The gate takes calls, also while its books on disk lack something.
 pub(crate) async fn readiness(State(surface): State<Arc<Surface>>) -> Response {
     if surface.ready.load(Ordering::Acquire) {
-        return of_type(PLAIN, "ready\n");
+        return of_type(PLAIN, with_alarm("ready", &surface));
     }
     let mut response = of_type(PLAIN, "not ready\n");
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
+}
+
+fn with_alarm(word: &str, surface: &Surface) -> String {
+    surface.ledger.journal().alarm().map_or_else(|| format!("{word}\n"), |alarm| format!("{word}\n{alarm}\n"))
 }
 
 /// The root certificate, PEM.
@@ -121,7 +125,12 @@ const INDEX: &str = "\
 Tollgate, admin surface
 
 /stats?since=24h&until=&by=model,route,client,label,day,hour,endpoint,status
-/entries?since=&limit=100&cursor=&model=&format=json|jsonl|csv
+           of certain groups only: &model=&label=...
+/stats/live   the same as server-sent events, whenever it has changed
+/entries?since=&until=&limit=100&cursor=&format=json|jsonl|csv
+           of certain calls only: &model=&label=&client=&process=&route=&endpoint=&status=&outcome=&key=&session=&id=
+/budgets   what may be spent, what has been, and when it resets
+/metrics   for Prometheus
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)

@@ -41,6 +41,12 @@ pub enum CaError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The key that marks clients' keys is no such key.
+    #[error("`{}` is not the key that it should be", path.display())]
+    MarkerKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file does not hold what its name says.
     #[error("`{}` is not {wanted}", path.display())]
     Corrupt {
@@ -144,6 +150,10 @@ impl CaError {
             Self::KeyMode { path, .. } => {
                 Some(format!("run `chmod 600 {}`; if others may have read it, run `tollgate ca renew`", path.display()))
             }
+            Self::MarkerKey { path } => Some(format!(
+                "remove `{}`: a new one is made, with which the same client key has another fingerprint in the books",
+                path.display()
+            )),
             Self::Read { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run tollgate as the user that the file belongs to".into())
             }

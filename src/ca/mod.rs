@@ -9,6 +9,7 @@ pub mod bundle;
 mod chain;
 pub mod error;
 mod leaf;
+pub mod marker;
 mod store;
 #[cfg(test)]
 mod tests;

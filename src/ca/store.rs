@@ -87,6 +87,11 @@ pub(super) fn write_public(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), C
     Draft::write(dir, name, bytes, PUBLIC)?.publish()
 }
 
+/// Writes a file for its owner alone, whole or not at all.
+pub(super) fn write_private(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), CaError> {
+    Draft::write(dir, name, bytes, PRIVATE)?.publish()
+}
+
 /// A certificate as text.
 pub(super) fn certificate_pem(der: &[u8]) -> String {
     pem::encode_config(&Pem::new("CERTIFICATE", der), EncodeConfig::new().set_line_ending(LineEnding::LF))
@@ -144,8 +149,9 @@ fn read_key(path: &Path) -> Result<KeyPair, CaError> {
     KeyPair::from_pem(&text).map_err(|_| CaError::Corrupt { path: path.into(), wanted })
 }
 
+/// A key must be closed to others than its owner.
 #[cfg(unix)]
-fn check_mode(file: &File, path: &Path) -> Result<(), CaError> {
+pub(super) fn check_mode(file: &File, path: &Path) -> Result<(), CaError> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = file.metadata().map_err(|cause| CaError::Read { path: path.into(), cause })?;
     let mode = metadata.permissions().mode() & 0o7777;
@@ -153,7 +159,7 @@ fn check_mode(file: &File, path: &Path) -> Result<(), CaError> {
 }
 
 #[cfg(not(unix))]
-fn check_mode(_file: &File, _path: &Path) -> Result<(), CaError> {
+pub(super) fn check_mode(_file: &File, _path: &Path) -> Result<(), CaError> {
     // A file in a user's own folder is closed to other users there.
     Ok(())
 }

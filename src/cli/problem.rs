@@ -7,13 +7,14 @@ use crate::ca::error::CaError;
 use crate::cli::ask::AskError;
 use crate::config::mistake::ConfigError;
 use crate::gate::GateError;
+use crate::ledger::journal::archive::ArchiveError;
 
 /// Why a command failed.
 #[derive(Debug)]
 pub struct Problem {
     error: anyhow::Error,
     hints: Vec<String>,
-    /// 1 for a failure, 2 for wrong usage or configuration.
+    /// 1 for a failure, 2 for wrong usage or configuration; 126 and 127 for a program that cannot be run.
     pub code: u8,
 }
 
@@ -23,9 +24,16 @@ impl Problem {
         Self { error: error.into(), hints: hints.into_iter().collect(), code: 2 }
     }
 
-    /// What went wrong when the running gate was asked.
+    /// A failure that the user can do something about.
+    pub fn failed(error: impl Into<anyhow::Error>, hints: impl IntoIterator<Item = String>) -> Self {
+        Self { code: 1, ..Self::usage(error, hints) }
+    }
+
+    /// What went wrong when the books were asked.
     pub fn from_asking(error: anyhow::Error) -> Self {
-        let hint = error.downcast_ref::<AskError>().and_then(AskError::hint).map(str::to_owned);
+        let gate = error.downcast_ref::<AskError>().and_then(AskError::hint);
+        let file = error.downcast_ref::<ArchiveError>().map(|_| JOURNAL);
+        let hint = gate.or(file).map(str::to_owned);
         Self { error, hints: hint.into_iter().collect(), code: 1 }
     }
 
@@ -98,3 +106,5 @@ impl fmt::Display for Problem {
         Ok(())
     }
 }
+
+const JOURNAL: &str = "`ledger.path` in the configuration of a gate says where its journal is";

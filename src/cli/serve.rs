@@ -23,10 +23,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();
-    let journal = loaded.setup.journal.is_some();
     let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
     stop_on_signals(gate.stopper())?;
-    greet(&gate, file.as_deref(), journal)?;
+    greet(&gate, file.as_deref())?;
     gate.wait();
     Ok(())
 }
@@ -54,7 +53,7 @@ pub fn stop_on_signals(stopper: Stopper) -> Result<(), Problem> {
     Ok(())
 }
 
-fn greet(gate: &Gate, file: Option<&Path>, journal: bool) -> io::Result<()> {
+fn greet(gate: &Gate, file: Option<&Path>) -> io::Result<()> {
     let authority = gate.authority();
     let certs = authority.dir().display();
     let proxy = gate.proxy_address();
@@ -65,8 +64,11 @@ fn greet(gate: &Gate, file: Option<&Path>, journal: bool) -> io::Result<()> {
     writeln!(out, "opens    {}", authority.permitted().join(", "))?;
     writeln!(out, "ca       {}", authority.root_path().display())?;
     writeln!(out, "config   {config}")?;
-    if journal {
-        writeln!(out, "books    in memory; they end with this process")?;
+    let journal = gate.ledger().journal();
+    match (&journal.path, journal.alarm()) {
+        (None, _) => writeln!(out, "books    in memory; they end with this process")?,
+        (Some(path), None) => writeln!(out, "books    {path}")?,
+        (Some(_), Some(alarm)) => writeln!(out, "books    in memory for now: {alarm}")?,
     }
     if authority.made_now() {
         writeln!(out, "\nA certificate authority was made; programs must trust it.")?;

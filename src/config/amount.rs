@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Number, Value};
+
 use crate::config::document::Shape;
 use crate::config::field::{Field, shown};
 use crate::policy::pricing::Rate;
+use crate::units::Cost;
 
 /// A time such as `10s`, above zero.
 pub(super) fn duration(field: &Field<'_>) -> Option<Duration> {
@@ -78,13 +81,40 @@ pub(super) fn rate(field: &Field<'_>) -> Option<Rate> {
     rate
 }
 
+/// An amount of US dollars, exact.
+pub(super) fn dollars(field: &Field<'_>) -> Option<Cost> {
+    let text = match field.shape() {
+        Shape::Whole(number) => number.to_string(),
+        // The shortest text that reads back as the same number is what the owner wrote.
+        Shape::Fraction(number) if number.is_finite() => number.to_string(),
+        Shape::Text(text) => text.trim().to_owned(),
+        _ => {
+            field.wrong_kind("a number of US dollars");
+            return None;
+        }
+    };
+    let amount = Cost::parse(&text).filter(|amount| (0..=MOST_DOLLARS).contains(&amount.0));
+    if amount.is_none() {
+        field.wrong("must be US dollars: not negative, at most a billion, at most 12 decimals");
+    }
+    amount
+}
+
+/// An amount as a number that is as exact as JSON's readers allow.
+pub(super) fn dollars_value(amount: Cost) -> Value {
+    let text = amount.to_string();
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.parse::<Number>().map_or(Value::Null, Value::Number)
+}
+
 /// Dollars for 1000 tokens, as a price is written.
 pub(super) fn rate_text(rate: Rate) -> String {
     let text = format!("{}.{:012}", rate.0 / PICO, rate.0 % PICO);
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// Reads `10s`; `None` for anything else, for nothing, and for more than a century.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at(text.find(|next: char| !next.is_ascii_digit())?);
     let unit = match unit {
         "ms" => 1,
@@ -128,6 +158,9 @@ const LONGEST: u64 = 36_500 * DAY;
 
 /// Pico-dollars in a dollar.
 const PICO: i64 = 1_000_000_000_000;
+
+/// Pico-dollars in a billion dollars.
+const MOST_DOLLARS: i128 = 1_000_000_000 * PICO as i128;
 
 #[cfg(test)]
 mod tests {

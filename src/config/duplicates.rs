@@ -85,7 +85,8 @@ fn duplicate(field: &Field<'_>, own: &[SocketAddr], names: &mut HashSet<String>)
     Some(Listed { duplicate: Arc::new(duplicate), ca: ca.map(|ca| ca.path), auth })
 }
 
-fn unique_name(field: &Field<'_>, names: &mut HashSet<String>) -> Option<String> {
+/// A name that no other of its kind has.
+pub(super) fn unique_name(field: &Field<'_>, names: &mut HashSet<String>) -> Option<String> {
     let name = field.filled_text()?;
     if !names.insert(name.into()) {
         field.wrong(format!("must be unique; `{}` stands before", shown(name)));

@@ -2,6 +2,7 @@
 
 mod address;
 mod amount;
+mod budgets;
 mod document;
 mod duplicates;
 mod extras;
@@ -19,6 +20,7 @@ pub mod revise;
 mod secrets;
 mod settings;
 pub mod setup;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::config::amount::duration;
+use crate::config::budgets;
 use crate::config::document::Shape;
 use crate::config::duplicates;
 use crate::config::field::{Field, Fields, shown};
@@ -17,6 +18,7 @@ use crate::config::review::Review;
 use crate::config::revise::ModelLines;
 use crate::config::secrets::secret;
 use crate::config::setup::Setup;
+use crate::config::telemetry::collector;
 use crate::config::transport::{limits, set_count, upstream};
 use crate::net::host::HostPattern;
 use crate::net::secret::Secret;
@@ -40,6 +42,8 @@ pub(super) struct Settings {
     pub(super) duplicates: Vec<duplicates::Listed>,
     /// `upstream.ca` as written.
     pub(super) upstream_ca: Option<String>,
+    /// `telemetry.otlp.ca` as written.
+    pub(super) collector_ca: Option<String>,
 }
 
 impl Settings {
@@ -52,6 +56,7 @@ impl Settings {
         let (journal, keep) = ledger(top, &mut limits.entries);
         refuse_what_is_to_come(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
+        let (collector, collector_ca) = collector(top, &listen);
         let origins = Origins::read(top, review, sources, &own);
         let setup = Setup {
             proxy: listen.proxy,
@@ -60,8 +65,10 @@ impl Settings {
             certs: home.writes.join(certs),
             journal: journal.map(|path| home.writes.join(path)),
             keep,
+            budgets: budgets::read(top),
             upstream,
             limits,
+            collector,
             workers: workers(top),
         };
         Self {
@@ -73,6 +80,7 @@ impl Settings {
             duplicates: duplicates::read(top, &own),
             lines: ModelLines::new(origins, own),
             upstream_ca,
+            collector_ca,
         }
     }
 }
@@ -151,9 +159,6 @@ fn workers(top: &Fields<'_>) -> usize {
 /// What the file may say one day.
 fn refuse_what_is_to_come(top: &Fields<'_>) {
     let unused = |field: &Field<'_>| !field.items().is_empty();
-    if let Some(field) = top.find("budgets").filter(unused) {
-        field.wrong_hint("is not available yet", "leave it empty: `[]`");
-    }
     let Some(fields) = top.find("pricing").and_then(|field| field.fields(&["files", "unknown"])) else { return };
     if let Some(field) = fields.find("files").filter(unused) {
         field.wrong_hint("is not available yet", "leave it empty: `[]`");
@@ -167,7 +172,7 @@ fn refuse_what_is_to_come(top: &Fields<'_>) {
 }
 
 /// The keys of the file.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "admin",
     "certs",
@@ -181,6 +186,7 @@ pub(super) const KEYS: [&str; 14] = [
     "budgets",
     "upstream",
     "limits",
+    "telemetry",
     "workers",
 ];
 

@@ -14,10 +14,12 @@ use crate::config::load::{Loaded, Sources, load};
 use crate::config::mistake::{ConfigError, Mistake};
 use crate::net::host::HostPort;
 use crate::policy::OnDisconnect;
+use crate::policy::budgets::{Per, Side, Then};
 use crate::policy::custom::{ModelKey, ModelType};
 use crate::policy::pricing::Rate;
 use crate::policy::routing::{AzureVersion, DuplicateKind};
 use crate::policy::target::{Credential, Scheme};
+use crate::units::Cost;
 
 /// A folder with `config/tollgate.json5`, and further files.
 struct Folder(TempDir);
@@ -462,4 +464,31 @@ fn a_file_that_was_asked_for_and_is_missing_is_an_error_that_names_it() {
     let folder = Folder::with("{}");
     let error = load(&Sources { file: Some("no/such.json5".into()), ..sources(folder.path()) }).unwrap_err();
     assert_eq!(error.to_string(), "cannot read the configuration `no/such.json5`");
+}
+
+#[test]
+fn budgets_are_read_exactly_and_shown_as_they_are_written() {
+    let folder = Folder::with(
+        "{budgets: [
+          {name: 'all', limit: 0.1, per: 'month'},
+          {name: 'interns', match: {label: 'intern-*', model: 'gpt-*'}, each: 'label', limit: '2.500000000001', per: '168h', then: 'warn'},
+          {name: 'azure', match: {route: 'azure-eu', process: null}, limit: 0, per: '5h'},
+        ]}",
+    );
+    let loaded = folder.load().unwrap();
+    let [all, interns, azure] = &*loaded.setup.budgets else { panic!("{:?}", loaded.setup.budgets) };
+    assert_eq!((all.limit, all.per, all.then), (Cost(100_000_000_000), Per::Month, Then::Refuse));
+    assert_eq!((interns.limit, interns.per, interns.then), (Cost(2_500_000_000_001), Per::Rolling(168), Then::Warn));
+    assert_eq!((interns.only.glob(Side::Label), interns.each), (Some("intern-*"), Some(Side::Label)));
+    assert_eq!((azure.limit, azure.per), (Cost(0), Per::Rolling(5)));
+    assert!(loaded.warnings[0].ends_with(
+        "budgets[2].match.route fits no route: they are called `custom/NAME`, `duplicate/NAME` and `origin/HOST`"
+    ));
+    let written = serde_json::json!([
+        {"name": "all", "match": {}, "each": null, "limit": 0.1, "per": "month", "then": "refuse"},
+        {"name": "interns", "match": {"label": "intern-*", "model": "gpt-*"}, "each": "label",
+         "limit": 2.500_000_000_001, "per": "7d", "then": "warn"},
+        {"name": "azure", "match": {"route": "azure-eu"}, "each": null, "limit": 0, "per": "5h", "then": "refuse"},
+    ]);
+    assert_eq!(loaded.view["budgets"], written);
 }

@@ -24,6 +24,7 @@ use crate::exchange::watch::{Editor, Watch};
 use crate::exchange::{cors, headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
+use crate::meter::sight::Sight;
 use crate::net::secret::Secret;
 use crate::policy::target::{Credential, Destination, Target};
 use crate::upstream::failure::Failure;
@@ -55,8 +56,8 @@ pub struct Passed {
     pub from_page: bool,
     /// A stream was asked for.
     pub stream: bool,
-    /// Usage is to be read from it.
-    pub metered: bool,
+    /// Usage is to be read from it, and what else it may hold.
+    pub metered: Option<Sight>,
     /// The gate asked for usage and the client did not.
     pub injected: bool,
     /// Chunks with empty `choices` are withheld.
@@ -148,7 +149,9 @@ impl Passed {
         let meter = match framing {
             Framing::Document => Meter::json(),
             Framing::Events => Meter::stream(),
+            Framing::Text => Meter::text(),
         };
+        let meter = meter.seeing(self.metered.unwrap_or_default());
         let meter = match self.taken_down {
             Some(dialect) => meter.taking_down(dialect),
             None => meter,
@@ -159,15 +162,16 @@ impl Passed {
     /// How the reply is framed, where it may carry usage.
     fn framing(self, content_type: Option<&str>) -> Option<Framing> {
         let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !self.metered {
-            None
-        } else if kind.eq_ignore_ascii_case("text/event-stream") {
+        let sight = self.metered?;
+        if kind.eq_ignore_ascii_case("text/event-stream") {
             Some(Framing::Events)
         } else if kind.eq_ignore_ascii_case("application/json") {
             Some(Framing::Document)
         } else if self.stream {
             // Some servers stream without saying so.
             Some(Framing::Events)
+        } else if sight == Sight::Captions {
+            Some(Framing::Text)
         } else {
             None
         }
@@ -178,6 +182,7 @@ impl Passed {
 enum Framing {
     Document,
     Events,
+    Text,
 }
 
 /// An attempt that goes on without its client until the upstream's usage is known.

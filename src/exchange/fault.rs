@@ -35,6 +35,8 @@ pub enum Blame {
     Client,
     /// The gate itself failed.
     Gate,
+    /// The owner's budgets have no room.
+    Quota,
     /// The upstream failed.
     Upstream,
 }
@@ -139,6 +141,7 @@ impl Fault {
         let kind = match self.blame {
             Blame::Client => "invalid_request_error",
             Blame::Gate | Blame::Upstream => "server_error",
+            Blame::Quota => "insufficient_quota",
         };
         let body = json!({"error": {
             "message": self.message, "type": kind, "param": self.param, "code": self.code,

@@ -1,5 +1,6 @@
 //! One request and its response: recognise, route, rewrite, send, meter, book.
 
+mod afford;
 pub mod answer;
 pub mod attempt;
 pub mod caller;
@@ -14,8 +15,11 @@ pub mod metered;
 pub mod models;
 pub mod origin;
 pub mod parts;
+pub mod peer;
 pub mod pipeline;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;
+pub mod settle;
 pub mod watch;
+pub mod websocket;

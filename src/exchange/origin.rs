@@ -1,7 +1,9 @@
 //! Where a request meant to go and how it came in.
 
-use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::exchange::peer::Peer;
 use crate::ledger::entry::Ingress;
 use crate::net::host::HostPort;
 use crate::policy::target::Scheme;
@@ -11,8 +13,10 @@ use crate::policy::target::Scheme;
 pub struct Origin {
     /// The host and port that the client asked for.
     pub at: HostPort,
-    /// The peer's address.
-    pub client: IpAddr,
+    /// Who is at the other end of the connection.
+    pub peer: Rc<Peer>,
+    /// Whose calls they are, by the way in; what a call says of itself goes before that.
+    pub label: Option<Arc<str>>,
     /// The way in.
     pub ingress: Ingress,
     /// How the client would have reached the host without the gate.

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::dialect::call::{Call, CallError, Edits};
 use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::facts::Facts;
+use crate::dialect::paths;
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::caller::{bounded, caller};
@@ -25,8 +27,10 @@ use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
 use crate::exchange::parts::RelayParts;
 use crate::exchange::receipt::Booking;
-use crate::exchange::{cors, headers, models};
+use crate::exchange::{cors, headers, models, websocket};
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
+use crate::meter::sight::Sight;
 use crate::net::host::HostPort;
 use crate::policy::routing::Ask;
 use crate::policy::target::Target;
@@ -60,6 +64,7 @@ impl Exchange<'_> {
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         let endpoint = Endpoint::recognise(&head.method, path.path());
         let mut booking = self.booking(policy, endpoint, &head);
+        booking.stream = matches!(booking.endpoint, Endpoint::Job(_)) && asks_for_events(&path);
         if let Err(fault) = self.admit(&head) {
             booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
             return Err(fault);
@@ -67,20 +72,27 @@ impl Exchange<'_> {
         if cors::is_preflight(&head) {
             return Ok(cors::preflight(&head));
         }
+        if websocket::is_asked(&head) {
+            // Boxed because it is rare, and would make every exchange larger.
+            return Box::pin(self.socket(head, path, booking)).await;
+        }
         match booking.endpoint.clone() {
             Endpoint::Call(dialect) => {
                 let call = self.read(dialect, &head, body, &mut booking).await;
                 let call = call.inspect_err(|fault| {
                     booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
                 })?;
-                self.call(head, path, &booking, &call).await
+                self.call(head, path, &mut booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
-            Endpoint::Job(_) | Endpoint::Other | Endpoint::Socket(_) => self.other(&head, path, body, &booking).await,
+            Endpoint::Job(_) | Endpoint::Opening(_) | Endpoint::Other | Endpoint::Socket(_) => {
+                self.other(&head, path, body, &mut booking).await
+            }
         }
     }
 
     fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
+        let begins = matches!(endpoint, Endpoint::Job(_)) && paths::begins(&head.method, head.uri.path());
         Booking {
             ledger: self.relay.ledger.clone(),
             policy,
@@ -88,6 +100,7 @@ impl Exchange<'_> {
             time: self.time,
             begun: self.begun,
             client: caller(self.origin, &head.headers),
+            program: self.origin.peer.program.clone(),
             ingress: self.origin.ingress,
             host: self.origin.at.host.to_string().into(),
             endpoint,
@@ -95,6 +108,8 @@ impl Exchange<'_> {
             model: None,
             tier: None,
             bytes_up: 0,
+            hold: None,
+            facts: Facts { begins, ..Facts::default() },
         }
     }
 
@@ -138,6 +153,7 @@ impl Exchange<'_> {
         booking.model = call.model.as_deref().map(bounded);
         booking.stream = call.stream;
         booking.tier.clone_from(&call.tier);
+        booking.facts.clone_from(&call.facts);
         Ok(call)
     }
 
@@ -146,14 +162,16 @@ impl Exchange<'_> {
         &self,
         mut head: Head,
         path: PathAndQuery,
-        booking: &Booking,
+        booking: &mut Booking,
         call: &Call,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
+        let Some(first) = targets.first() else { return Err(Fault::internal()) };
+        self.spend(booking, first, &head.headers)?;
+        booking.afford(first, &head.method, path.path(), Some(call)).await?;
         if let [target] = &*targets
             && let Some(custom) = &target.custom
         {
-            self.spend(booking, target, &head.headers)?;
             // Boxed, so that other calls do not keep room for what only these do.
             return Box::pin(self.custom(head, booking, (call, target, custom))).await;
         }
@@ -162,9 +180,7 @@ impl Exchange<'_> {
         let has_credential = headers::has_credential(&head.headers);
         let mut tried = Fault::internal();
         for (number, target) in (1..).zip(&targets) {
-            if number == 1 {
-                self.spend(booking, target, &head.headers)?;
-            } else if target.credential.secret().is_some() && !has_credential {
+            if number > 1 && target.credential.secret().is_some() && !has_credential {
                 break;
             }
             let metering = booking.policy.metering;
@@ -189,7 +205,7 @@ impl Exchange<'_> {
             *request.headers_mut() = sent;
             let passed = Passed {
                 stream: call.stream,
-                metered: true,
+                metered: Some(Sight::of(&booking.endpoint)),
                 injected,
                 drops_empty_chunks: target.drops_empty_chunks,
                 taken_down: counts_tokens(call.dialect).then_some(call.dialect),
@@ -216,17 +232,21 @@ impl Exchange<'_> {
         Reckoning { clerks: self.relay.clerks.clone(), yardstick: Yardstick::Model, input }
     }
 
-    /// What names no model: passed on as it comes.
+    /// What names no model: passed on as it comes, and read where it shows what an earlier call has used.
     async fn other(
         &self,
         head: &Head,
         path: PathAndQuery,
         body: Incoming,
-        booking: &Booking,
+        booking: &mut Booking,
     ) -> Result<Response<Answer>, Fault> {
         let targets = self.plan(booking, None, &path)?;
         let Some(target) = targets.first() else { return Err(Fault::internal()) };
-        if let Err(fault) = self.spend(booking, target, &head.headers) {
+        let mut fit = self.spend(booking, target, &head.headers);
+        if fit.is_ok() {
+            fit = booking.afford(target, &head.method, path.path(), None).await;
+        }
+        if let Err(fault) = fit {
             Box::pin(inbound::discard(body, &head.headers)).await;
             return Err(fault);
         }
@@ -234,14 +254,24 @@ impl Exchange<'_> {
         let body = Outbound::stream(body, Arc::clone(&count));
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
-        if target.credential.secret().is_some() {
+        let metered = matches!(booking.endpoint, Endpoint::Job(_)).then(|| Sight::of(&booking.endpoint));
+        if metered.is_some() || target.credential.secret().is_some() {
             // An error reply is looked through for the key.
             headers::narrow_codings(request.headers_mut(), false);
         }
         let mut receipt = booking.attempt(1, target);
         receipt.uploading(count);
-        let attempt = Attempt::new(target, receipt, Passed::from(target, head.headers.contains_key(ORIGIN)));
-        attempt.run(&self.relay.pool, request).await.map_err(|failure: Failure| Fault::upstream(&failure))
+        let from_page = head.headers.contains_key(ORIGIN);
+        let passed = Passed { metered, stream: booking.stream, ..Passed::from(target, from_page) };
+        let mut attempt = Attempt::new(target, receipt, passed);
+        let drains = booking.facts.begins && booking.policy.metering.on_disconnect == OnDisconnect::Drain;
+        attempt.drains = drains.then(|| self.relay.drains.clone());
+        let answered = attempt.run(&self.relay.pool, request).await;
+        let response = answered.map_err(|failure: Failure| Fault::upstream(&failure))?;
+        if head.method == Method::POST && WEBRTC.contains(&head.uri.path()) && response.status().is_success() {
+            self.relay.ledger.gap(Gap::WebRtc);
+        }
+        Ok(response)
     }
 
     /// Model lists: the upstream's own with the custom models added.
@@ -273,7 +303,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
+    /// The targets of a call, in the order in which they are tried.
+    pub fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         // Where none of the owner's rules applies: the host that the client asked for, with its own headers.
         let origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
         let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
@@ -284,7 +315,7 @@ impl Exchange<'_> {
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.
-    fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
+    pub fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
         if target.credential.secret().is_none() || headers::has_credential(sent) {
             return Ok(());
         }
@@ -292,6 +323,13 @@ impl Exchange<'_> {
         Err(Fault::no_credential(&target.route.name))
     }
 }
+
+/// Whether the query of what is told once more asks for it as events.
+fn asks_for_events(path: &PathAndQuery) -> bool {
+    path.query().is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"))
+}
+/// What sets up a call whose sound goes by WebRTC.
+const WEBRTC: [&str; 2] = ["/v1/realtime/calls", "/v1/live/sessions"];
 
 /// The client's request with another path and body.
 pub fn outbound(head: &Head, path: PathAndQuery, body: Outbound) -> Request<Outbound> {

@@ -3,19 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::StatusCode;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::dialect::endpoint::{Dialect, Endpoint};
-use crate::exchange::caller::bounded;
+use crate::dialect::facts::Facts;
+use crate::exchange::caller::{bounded, name_program};
 use crate::exchange::counting::reckoning::{Reckoning, Written};
 use crate::exchange::counting::yardstick::Served;
+use crate::exchange::settle;
 use crate::ledger::Ledger;
 use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::{Price, Sale};
 use crate::policy::target::{Route, RouteKind, Target};
+use crate::system::programs::Asked;
 use crate::units::Basis;
 
 /// What is known of a call before it is tried anywhere; one attempt after the other is opened from it.
@@ -33,6 +38,8 @@ pub struct Booking {
     pub begun: Instant,
     /// Who called.
     pub client: Client,
+    /// Its program, where that is known only later.
+    pub program: Asked,
     /// The way in.
     pub ingress: Ingress,
     /// The host that the client asked for.
@@ -47,6 +54,10 @@ pub struct Booking {
     pub tier: Option<Box<str>>,
     /// Bytes of the request body.
     pub bytes_up: u64,
+    /// What is reserved for it; goes with its last attempt.
+    pub hold: Option<Arc<Hold>>,
+    /// What the request says that decides about its price.
+    pub facts: Facts,
 }
 
 impl Booking {
@@ -56,6 +67,25 @@ impl Booking {
         let mut entry = self.entry(number);
         entry.route = Some(target.route.clone());
         entry.model.sent = sent;
+        self.open(entry, target)
+    }
+
+    /// Opens the entry of turn `number`, from 1, on the connection that is open as attempt `attempt`.
+    ///
+    /// This is a booking of its own, with the turn's own moment and model; a turn whose model nobody asked for is not
+    /// priced by what the target's deployment is.
+    pub fn turn(&self, number: u32, attempt: u32, target: &Target) -> Receipt {
+        let mut entry = self.entry(attempt);
+        let connection = std::mem::replace(&mut entry.id, "".into());
+        entry.id = format!("{connection}-t{number}").into();
+        entry.session = Some(connection);
+        entry.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        entry.route = Some(target.route.clone());
+        entry.model.sent.clone_from(&self.model);
+        self.open(entry, target)
+    }
+
+    fn open(&self, entry: Entry, target: &Target) -> Receipt {
         self.ledger.begin(&entry);
         Receipt(Some(Box::new(Open {
             entry,
@@ -64,6 +94,9 @@ impl Booking {
             policy: Arc::clone(&self.policy),
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
+            program: self.program.clone(),
+            hold: self.hold.clone(),
+            facts: self.facts.clone(),
             uploaded: None,
             deserted: None,
             sent: None,
@@ -83,13 +116,15 @@ impl Booking {
     }
 
     fn entry(&self, attempt: u32) -> Entry {
+        let mut client = self.client.clone();
+        name_program(&mut client, &self.program);
         Entry {
             id: if attempt > 1 { format!("{}-{attempt}", self.id).into() } else { Arc::clone(&self.id) },
             session: None,
             time: self.time,
             duration_ms: 0,
             first_byte_ms: None,
-            client: self.client.clone(),
+            client,
             ingress: self.ingress,
             host: Arc::clone(&self.host),
             endpoint: self.endpoint.clone(),
@@ -134,6 +169,9 @@ struct Open {
     policy: Arc<Policy>,
     own_price: Option<Price>,
     base_model: Option<Arc<str>>,
+    program: Asked,
+    hold: Option<Arc<Hold>>,
+    facts: Facts,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
     /// Says whether the client has left while the reply was awaited.
@@ -174,6 +212,13 @@ impl Receipt {
     pub fn may_be_deserted(&mut self, deserted: Arc<AtomicBool>) {
         if let Some(open) = &mut self.0 {
             open.deserted = Some(deserted);
+        }
+    }
+
+    /// Its usage is booked by somebody else.
+    pub fn defer(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.entry.deferred = true;
         }
     }
 
@@ -274,29 +319,67 @@ pub struct End<'a> {
 }
 
 impl Open {
-    fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Self { mut entry, begun, ledger, policy, own_price, base_model, uploaded, deserted, ended, .. } = self;
+    fn close(mut self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
+        let Self { entry, begun, ledger, facts, program, uploaded, deserted, ended, .. } = &mut self;
+        name_program(&mut entry.client, program);
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
         }
-        if !ended {
-            entry.duration_ms = millis(begun);
+        if !*ended {
+            entry.duration_ms = millis(*begun);
         }
-        let deserted = deserted.is_some_and(|deserted| deserted.load(Ordering::Relaxed));
+        let deserted = deserted.as_ref().is_some_and(|deserted| deserted.load(Ordering::Relaxed));
         entry.outcome = if deserted && outcome == Outcome::Ok { Outcome::ClientClosed } else { outcome };
         if deserted {
             entry.after_close.get_or_insert(AfterClose::Drained);
         }
         entry.error = error.map(Into::into);
-        if let Some(reading) = reading {
-            entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));
-            entry.usage = reading.usage;
-            entry.basis = reading.basis;
-            entry.raw_usage = reading.raw_usage;
-            entry.model.served = reading.served_model.as_deref().map(bounded);
-            entry.tier.served = reading.tier;
-            entry.upstream_id = reading.upstream_id;
+        let mut reading = reading.unwrap_or_default();
+        let shown = settle::settle(entry, &mut reading, facts.begins, ledger);
+        let parts: Vec<_> = (2..).zip(shown).map(|(number, shown)| (self.part(number), shown)).collect();
+        self.book(reading);
+        parts.into_iter().for_each(|(part, shown)| part.book(shown));
+    }
+
+    /// One object of the list that this call asked for.
+    fn part(&self, number: u32) -> Self {
+        let whole = &self.entry;
+        let entry = Entry {
+            id: format!("{}-{number}", whole.id).into(),
+            session: Some(Arc::clone(&whole.id)),
+            bytes_up: 0,
+            bytes_down: 0,
+            ..whole.clone()
+        };
+        Self {
+            entry,
+            begun: self.begun,
+            ledger: self.ledger.clone(),
+            policy: Arc::clone(&self.policy),
+            own_price: self.own_price.clone(),
+            base_model: self.base_model.clone(),
+            program: self.program.clone(),
+            hold: None,
+            facts: Facts::default(),
+            uploaded: None,
+            deserted: None,
+            sent: None,
+            reckoning: None,
+            ended: true,
         }
+    }
+
+    /// Writes the line of what was read.
+    fn book(self, reading: Reading) {
+        let Self { mut entry, ledger, policy, own_price, base_model, facts, hold, .. } = self;
+        entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));
+        entry.usage = reading.usage;
+        entry.basis = reading.basis;
+        entry.raw_usage = reading.raw_usage;
+        entry.model.served = reading.served_model.as_deref().map(bounded);
+        entry.tier.served = reading.tier;
+        entry.upstream_id = reading.upstream_id;
+        settle::supplement(&mut entry, &reading.extra, &facts);
         if entry.endpoint == Endpoint::Call(Dialect::Embeddings)
             && let Some(usage) = &mut entry.usage
         {
@@ -317,6 +400,8 @@ impl Open {
         }
         log(&entry);
         ledger.post(entry);
+        // Only now, so that at no moment neither counts.
+        drop(hold);
     }
 }
 
@@ -373,6 +458,7 @@ mod tests {
                 label: None,
                 key: None,
             },
+            program: Asked::default(),
             ingress: Ingress::Connect,
             host: "api.openai.com".into(),
             endpoint: Endpoint::Other,
@@ -380,6 +466,8 @@ mod tests {
             model: None,
             tier: None,
             bytes_up: 0,
+            hold: None,
+            facts: Facts::default(),
         }
     }
 

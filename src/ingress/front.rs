@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -16,18 +15,22 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::exchange::answer::Answer;
+use crate::exchange::caller::proxy_user;
 use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
+use crate::exchange::peer::Peer;
+use crate::exchange::websocket::is_mentioned;
 use crate::ingress::portal;
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
 use crate::net::host::{Host, HostPort};
 use crate::net::prefixed::Prefixed;
 use crate::net::strict::Strict;
-use crate::policy::interception::serves_models;
+use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
-use crate::session::serve::{closing, h1, until_drained};
+use crate::session::serve::{self, Switch, closing, h1, until_drained};
 use crate::session::terminate::terminate;
 use crate::session::tunnel::tunnel;
 
@@ -35,10 +38,10 @@ use crate::session::tunnel::tunnel;
 ///
 /// # Errors
 /// What hyper says of a broken connection.
-pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper::Result<()> {
+pub async fn serve(stream: TcpStream, peer: Rc<Peer>, house: Rc<House>) -> hyper::Result<()> {
     let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
     let service = service_fn(|request| {
-        let front = Front { client, house: Rc::clone(&house) };
+        let front = Front { peer: Rc::clone(&peer), house: Rc::clone(&house) };
         async move { Ok::<_, Infallible>(front.answer(request).await) }
     });
     let connection = pin!(h1(&house.limits).serve_connection(io, service).with_upgrades());
@@ -46,7 +49,7 @@ pub async fn serve(stream: TcpStream, client: IpAddr, house: Rc<House>) -> hyper
 }
 
 struct Front {
-    client: IpAddr,
+    peer: Rc<Peer>,
     house: Rc<House>,
 }
 
@@ -59,10 +62,31 @@ impl Front {
             // Boxed like the relaying of plain HTTP: rare beside calls, and a connection at rest keeps no room for it.
             return closing(Box::pin(self.connect(request)).await);
         }
+        if is_mentioned(request.headers()) {
+            return Box::pin(self.switched(request)).await;
+        }
+        self.relay(request).await
+    }
+
+    async fn relay(&self, request: Request<Incoming>) -> Response<Answer> {
         if request.uri().authority().is_some() {
             return self.forward(request).await;
         }
         self.base_url(request).await
+    }
+
+    /// A request that speaks of a WebSocket; its connection is one afterwards, or over.
+    async fn switched(&self, mut request: Request<Incoming>) -> Response<Answer> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let switch = Switch::default();
+        let response = switch.take_from(self.relay(request).await);
+        if let Some(outcome) = switch.outcome() {
+            self.spawn(async move |house| {
+                let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
+                outcome.follow(stream, &house.stopping).await;
+            });
+        }
+        response
     }
 
     async fn connect(&self, mut request: Request<Incoming>) -> Response<Answer> {
@@ -70,7 +94,7 @@ impl Front {
         let Some(Ok(destination)) = authority else {
             return bad_request("the authority of the CONNECT is not host:port");
         };
-        let arrival = Arrival { destination, client: self.client };
+        let arrival = Arrival { destination, peer: Rc::clone(&self.peer), label: proxy_user(request.headers()) };
         let opens = self.house.relay.policy().interception.opens(&arrival.destination.host);
         if opens {
             let upgrade = hyper::upgrade::on(&mut request);
@@ -88,7 +112,10 @@ impl Front {
             Err(failure) => return Fault::upstream(&failure).answer(),
         };
         if serves_models(&arrival.destination.host) {
-            self.house.ledger.tunnel_unmetered_ai();
+            self.house.ledger.gap(Gap::UnmeteredAi);
+        }
+        if wants_client_certificate(&arrival.destination.host) {
+            self.house.ledger.gap(Gap::Mtls);
         }
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
@@ -102,8 +129,8 @@ impl Front {
     async fn forward(&self, request: Request<Incoming>) -> Response<Answer> {
         let uri = request.uri();
         let scheme = match uri.scheme_str() {
-            Some("http") => Scheme::Http,
-            Some("https") => Scheme::Https,
+            Some("http" | "ws") => Scheme::Http,
+            Some("https" | "wss") => Scheme::Https,
             _ => return bad_request("only http and https URLs can be relayed"),
         };
         let authority = uri.authority().map(|authority| HostPort::parse(authority.as_str(), scheme.default_port()));
@@ -112,7 +139,8 @@ impl Front {
             return portal::answer(uri.path(), &self.house.authority);
         }
         if self.house.relay.policy().interception.opens(&at.host) {
-            let origin = Origin { at, client: self.client, ingress: Ingress::Forward, scheme, misdirected: false };
+            let label = proxy_user(request.headers());
+            let origin = Origin { label, ..self.origin(at, Ingress::Forward, scheme) };
             return self.house.relay.handle(request, &origin).await;
         }
         match scheme {
@@ -140,9 +168,12 @@ impl Front {
             return Fault::misdirected("the gate itself").answer();
         };
         let at = HostPort { host, port: Scheme::Https.default_port() };
-        let origin =
-            Origin { at, client: self.client, ingress: Ingress::BaseUrl, scheme: Scheme::Https, misdirected: false };
+        let origin = self.origin(at, Ingress::BaseUrl, Scheme::Https);
         self.house.relay.handle(request, &origin).await
+    }
+
+    fn origin(&self, at: HostPort, ingress: Ingress, scheme: Scheme) -> Origin {
+        Origin { at, peer: Rc::clone(&self.peer), label: None, ingress, scheme, misdirected: false }
     }
 
     /// Runs what follows a CONNECT; counted, so that a stop waits for it.
@@ -175,11 +206,7 @@ impl Drop for Open {
 /// The bare stream behind an upgraded connection, with what was read beyond the head.
 fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
     let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
-    let (stream, undelivered) = parts.io.into_inner().into_parts();
-    if undelivered.is_empty() {
-        return Some(Prefixed::new(parts.read_buf, stream));
-    }
-    Some(Prefixed::new([parts.read_buf, undelivered.freeze()].concat().into(), stream))
+    Some(serve::reclaimed(parts.io, parts.read_buf))
 }
 
 fn is_own_name(host: &Host) -> bool {

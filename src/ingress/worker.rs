@@ -17,14 +17,17 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::ca::authority::Authority;
 use crate::exchange::drain::Drains;
 use crate::exchange::parts::RelayParts;
+use crate::exchange::peer::Peer;
 use crate::exchange::relay::Relay;
 use crate::ingress::front;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
 use crate::net::limits::Limits;
+use crate::net::mark::Marker;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::policy::Live;
 use crate::session::house::House;
+use crate::system::programs::Programs;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
 use crate::upstream::connect::Connector;
@@ -57,6 +60,10 @@ pub struct Common {
     pub library: Library,
     /// Where templates are rendered and tokens counted.
     pub clerks: Clerks,
+    /// Marks the keys of clients.
+    pub marker: Marker,
+    /// Finds the programs of clients.
+    pub programs: Programs,
     /// Ids of this process.
     pub ids: Arc<Ids>,
     /// A random number of this process.
@@ -130,13 +137,14 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
         stopping: common.stopping.clone(),
         open: Rc::clone(&open),
     });
+    let whose = Whose { marker: common.marker, programs: common.programs };
     loop {
         let arrival = tokio::select! {
             arrival = arrivals.recv() => arrival,
             () = common.stopping.reached(Phase::Draining) => None,
         };
         let Some((stream, peer)) = arrival else { break };
-        adopt(stream, peer, &house, &load);
+        adopt(stream, peer, (&house, &whose), &load);
     }
     let idle = async {
         let mut check = interval(CHECK);
@@ -149,18 +157,37 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
         () = common.stopping.reached(Phase::Halting) => {}
         () = tokio::time::sleep(common.limits.drain_timeout) => {}
     }
+    // Those that were told to stop get the time for a goodbye that needs no waiting.
+    for _ in 0..FAREWELLS {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who is at the other end of connections.
+struct Whose {
+    marker: Marker,
+    programs: Programs,
+}
+
+impl Whose {
+    /// The other end of a connection from `client`; its program is looked for while the connection is served.
+    fn peer(&self, client: SocketAddr, stream: &TcpStream) -> Peer {
+        let program = stream.local_addr().map(|own| self.programs.ask(client, own)).unwrap_or_default();
+        Peer::new(client.ip(), program, self.marker.clone())
+    }
 }
 
 /// Serves one connection in a task of its own.
-fn adopt(stream: StdStream, peer: SocketAddr, house: &Rc<House>, load: &Arc<AtomicUsize>) {
+fn adopt(stream: StdStream, client: SocketAddr, (house, whose): (&Rc<House>, &Whose), load: &Arc<AtomicUsize>) {
     let house = Rc::clone(house);
     let busy = Busy::new(&house.open, load);
     let adopted = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
     let Ok(stream) = adopted else { return };
     let _ = stream.set_nodelay(true);
+    let peer = Rc::new(whose.peer(client, &stream));
     tokio::task::spawn_local(async move {
         let _busy = busy;
-        if let Err(error) = Box::pin(front::serve(stream, peer.ip(), house)).await {
+        if let Err(error) = Box::pin(front::serve(stream, peer, house)).await {
             tracing::debug!(%error, "a client connection ended");
         }
     });
@@ -196,4 +223,5 @@ async fn sweep(pool: Pool) {
 }
 
 const CHECK: Duration = Duration::from_millis(20);
+const FAREWELLS: usize = 16;
 const SWEEP: Duration = Duration::from_secs(10);

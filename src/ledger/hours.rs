@@ -1,6 +1,6 @@
 //! Sums by hour, which outlive the listed entries.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -16,12 +16,19 @@ pub(crate) struct Hours {
     cells: DashMap<Key, Totals, RandomState>,
     /// Cells that were made since the last folding, and those that it left.
     made: AtomicUsize,
+    /// The latest hour of a cell that was folded.
+    folded_until: AtomicI64,
     folding: Mutex<()>,
 }
 
 impl Hours {
     pub(crate) fn new() -> Self {
-        Self { cells: DashMap::default(), made: AtomicUsize::new(0), folding: Mutex::new(()) }
+        Self {
+            cells: DashMap::default(),
+            made: AtomicUsize::new(0),
+            folded_until: AtomicI64::new(i64::MIN),
+            folding: Mutex::new(()),
+        }
     }
 
     /// Adds an entry to its cell and gives back the cell's key.
@@ -37,6 +44,21 @@ impl Hours {
         key
     }
 
+    /// Adds sums that were read from elsewhere.
+    pub(crate) fn merge(&self, key: Key, totals: &Totals, registry: &Registry) {
+        if !self.cells.contains_key(&key) && self.made.fetch_add(1, Ordering::Relaxed) >= MOST_CELLS {
+            self.fold_oldest(registry);
+        }
+        self.cells.entry(key).or_default().merge(totals);
+    }
+
+    /// Drops the sums of all hours before `first`.
+    pub(crate) fn forget(&self, first: i64) {
+        let _unfolded = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cells.retain(|key, _| key.hour >= first);
+        self.made.store(self.cells.len(), Ordering::Relaxed);
+    }
+
     /// Calls `take` with every cell whose hour lies in `first..past`.
     pub(crate) fn visit(&self, first: i64, past: i64, mut take: impl FnMut(&Key, &Totals)) {
         // While cells are folded, a sum could be met twice or not at all.
@@ -45,6 +67,15 @@ impl Hours {
             if (first..past).contains(&cell.key().hour) {
                 take(cell.key(), cell.value());
             }
+        }
+    }
+
+    /// The first hour from which on every cell has its names.
+    pub(crate) fn named_from(&self) -> i64 {
+        let _unfolded = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.folded_until.load(Ordering::Relaxed) {
+            i64::MIN => i64::MIN,
+            folded => folded + 1,
         }
     }
 
@@ -59,6 +90,7 @@ impl Hours {
             if coarse == key {
                 continue;
             }
+            self.folded_until.fetch_max(key.hour, Ordering::Relaxed);
             if let Some((_, totals)) = self.cells.remove(&key) {
                 self.cells.entry(coarse).or_default().merge(&totals);
             }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::ledger::entry::Entry;
+use crate::ledger::filter::NO_NAME;
 use crate::ledger::names::Names;
+use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::RouteKind;
 
 /// One cell of the hourly totals.
@@ -17,6 +19,8 @@ pub(crate) struct Key {
     pub(crate) model: Arc<str>,
     pub(crate) route: Option<(RouteKind, Arc<str>)>,
     pub(crate) client: Arc<str>,
+    /// `client` is the name of a program, and no agent or address.
+    pub(crate) has_process: bool,
     pub(crate) label: Arc<str>,
     pub(crate) endpoint: &'static str,
     pub(crate) status: u16,
@@ -28,9 +32,7 @@ impl Key {
         match by {
             By::Model => self.model.to_string(),
             By::Route => match &self.route {
-                Some((RouteKind::Custom, name)) => format!("custom/{name}"),
-                Some((RouteKind::Duplicate, name)) => format!("duplicate/{name}"),
-                Some((RouteKind::Origin, name)) => format!("origin/{name}"),
+                Some((kind, name)) => format!("{}/{name}", kind.name()),
                 None => NO_NAME.into(),
             },
             By::Client => self.client.to_string(),
@@ -39,6 +41,17 @@ impl Key {
             By::Hour => hour_start(self.hour).to_string(),
             By::Endpoint => self.endpoint.into(),
             By::Status => self.status.to_string(),
+        }
+    }
+
+    /// Whether this key has that text in one dimension.
+    pub(crate) fn has(&self, by: By, text: &str) -> bool {
+        match by {
+            By::Model => *self.model == *text,
+            By::Client => *self.client == *text,
+            By::Label => *self.label == *text,
+            By::Endpoint => self.endpoint == text,
+            By::Day | By::Hour | By::Route | By::Status => self.text(by) == text,
         }
     }
 }
@@ -84,6 +97,14 @@ impl By {
         }
     }
 
+    /// Whether its names are lost where sums are folded.
+    pub(crate) fn is_folded(self) -> bool {
+        match self {
+            Self::Client | Self::Label | Self::Model | Self::Route => true,
+            Self::Day | Self::Endpoint | Self::Hour | Self::Status => false,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 8] =
         [Self::Client, Self::Day, Self::Endpoint, Self::Hour, Self::Label, Self::Model, Self::Route, Self::Status];
@@ -103,6 +124,23 @@ impl Registry {
         Self { models: Names::new(), routes: Names::new(), clients: Names::new(), labels: Names::new() }
     }
 
+    /// From now on, what these budgets look at is kept apart from all other names.
+    pub(crate) fn keep(&self, budgets: &[Arc<Budget>]) {
+        let sides = [
+            (Side::Label, &self.labels),
+            (Side::Model, &self.models),
+            (Side::Process, &self.clients),
+            (Side::Route, &self.routes),
+        ];
+        for (side, names) in sides {
+            let globs = budgets.iter().filter_map(|budget| budget.only.glob(side));
+            // A route is looked at with its kind, which is no part of its name here.
+            names.keep(globs.map(|glob| {
+                if side == Side::Route { glob.split_once('/').map_or("*", |(_, name)| name) } else { glob }
+            }));
+        }
+    }
+
     /// The cell that an entry belongs to.
     pub(crate) fn key(&self, entry: &Entry) -> Key {
         let client = match (&entry.client.process, &entry.client.agent) {
@@ -114,19 +152,31 @@ impl Registry {
             model: self.models.admit(entry.model.asked.as_deref().unwrap_or(NO_MODEL)),
             route: entry.route.as_ref().map(|route| (route.kind, self.routes.admit(&route.name))),
             client,
+            has_process: entry.client.process.is_some(),
             label: self.labels.admit(entry.client.label.as_deref().unwrap_or(NO_NAME)),
             endpoint: entry.endpoint.name(),
             status: entry.status,
         }
     }
 
+    /// A key of the journal under the names of this process: those beyond the bound are `other`, as everywhere.
+    pub(crate) fn known(&self, key: &Key) -> Key {
+        Key {
+            model: self.models.admit(&key.model),
+            route: key.route.as_ref().map(|(kind, name)| (*kind, self.routes.admit(name))),
+            client: self.clients.admit(&key.client),
+            label: self.labels.admit(&key.label),
+            ..*key
+        }
+    }
+
     /// The cell for everything of one hour that no longer gets a cell of its own.
     pub(crate) fn coarse(&self, key: &Key) -> Key {
         Key {
-            model: self.models.other(),
-            route: key.route.as_ref().map(|(kind, _)| (*kind, self.routes.other())),
-            client: self.clients.other(),
-            label: self.labels.other(),
+            model: self.models.folded(&key.model),
+            route: key.route.as_ref().map(|(kind, name)| (*kind, self.routes.folded(name))),
+            client: self.clients.folded(&key.client),
+            label: self.labels.folded(&key.label),
             ..*key
         }
     }
@@ -142,6 +192,5 @@ pub(crate) fn hour_start(hour: i64) -> Timestamp {
     Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or(Timestamp::MIN)
 }
 
-const NO_MODEL: &str = "unknown";
-
-const NO_NAME: &str = "none";
+/// What stands for no model.
+pub(crate) const NO_MODEL: &str = "unknown";

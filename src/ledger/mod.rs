@@ -1,35 +1,67 @@
 //! The books: every upstream attempt once, summed and listed.
 
 pub mod claims;
+pub mod conventions;
+pub mod csv;
 pub mod entry;
+pub mod filter;
 mod hours;
 pub mod ids;
+pub mod journal;
 pub mod key;
+pub mod measures;
 pub mod names;
 pub mod page;
+mod period;
+pub mod place;
+mod reckon;
 mod ring;
+pub mod series;
 pub mod since;
+pub mod spending;
+pub mod spread;
 pub mod stats;
+mod tally;
+pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
+#[cfg(test)]
+mod whole;
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use self::claims::{Claim, Claims};
-use self::entry::{Entry, Media, Model, Region, Tier};
+use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
-use self::key::Registry;
+use self::journal::archive::Archive;
+use self::journal::lock::Taken;
+use self::journal::start::Loaded;
+use self::journal::status::{JournalStatus, State};
+use self::journal::{Journal, writer};
+use self::key::{Registry, hour_start};
+use self::measures::{Measure, Seen};
 use self::names::{LONGEST, shortened};
-use self::page::{Page, Query};
-use self::ring::Ring;
+use self::page::{Mark, Page, Query};
+use self::reckon::{Reckoned, Sources, reckon};
+use self::ring::{Kept, Ring};
+use self::series::Series;
+use self::spending::account::Row;
+use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
-use self::tunnels::Tunnels;
+use self::tap::{Handed, Posted, Tap};
+use self::tunnels::{Gap, Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
+use crate::policy::Policy;
+use crate::policy::budgets::{Budget, Side};
+use crate::policy::target::Route;
+use crate::units::Cost;
 
 /// The books; cheap to clone, and every clone is the same books.
 #[derive(Clone, Debug)]
@@ -40,25 +72,111 @@ impl Ledger {
     pub fn new(entries: usize) -> Self {
         Self(Arc::new(Books {
             opened: Timestamp::now(),
-            registry: Registry::new(),
-            hours: Hours::new(),
-            ring: Ring::new(entries),
+            registry: Arc::new(Registry::new()),
+            hours: Arc::new(Hours::new()),
+            ring: Arc::new(Ring::new(entries)),
+            spending: OnceLock::new(),
+            series: Series::new(),
+            tap: Tap::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
+            archive: OnceLock::new(),
+            journal: None,
         }))
+    }
+
+    /// Books that outlive the process, in the file at `path`; with all that is in it already.
+    ///
+    /// A file that cannot be written, or is not understood, does not hinder: the books are in memory then, say so in
+    /// [`Ledger::journal`] and in the log, and are written as soon as that can be.
+    ///
+    /// # Errors
+    /// Another gate keeps its books there.
+    pub fn open(entries: usize, path: PathBuf, keep: Option<Duration>) -> Result<Self, Taken> {
+        let mut ledger = Self::new(entries);
+        let Some(books) = Arc::get_mut(&mut ledger.0) else { return Ok(ledger) };
+        let memory = writer::Books {
+            registry: Arc::clone(&books.registry),
+            hours: Arc::clone(&books.hours),
+            ring: Arc::clone(&books.ring),
+        };
+        let _ = books.archive.set(Archive::at(path.clone()));
+        let (journal, loaded) = Journal::open(path, keep, memory, entries)?;
+        books.journal = Some(journal);
+        match loaded {
+            Some(loaded) => books.restore(loaded),
+            // Numbers that no file has given out yet, whatever it holds.
+            None => books.ring.count_from(u64::try_from(books.opened.as_microsecond()).unwrap_or(0)),
+        }
+        Ok(ledger)
+    }
+
+    /// How the journal is.
+    pub fn journal(&self) -> JournalStatus {
+        self.0.journal.as_ref().map_or_else(JournalStatus::off, Journal::status)
+    }
+
+    /// Holds all spending to these budgets; what is in the books already counts. To be said once, before the first call.
+    pub fn hold_to(&self, budgets: &[Arc<Budget>]) {
+        let books = &*self.0;
+        books.registry.keep(budgets);
+        let spending = Spending::new(budgets);
+        spending.restore(&books.hours);
+        let _ = books.spending.set(Arc::new(spending));
+    }
+
+    /// Whether some budget looks at this side of calls.
+    pub fn is_held_by(&self, side: Side) -> bool {
+        self.0.spending.get().is_some_and(|spending| spending.looks_at(side))
+    }
+
+    /// Whether there are budgets.
+    pub fn has_budgets(&self) -> bool {
+        self.0.spending.get().is_some_and(|spending| !spending.is_empty())
+    }
+
+    /// Reserves what a call may cost until the hold is dropped, which is to be after the call is booked.
+    ///
+    /// # Errors
+    /// A budget that refuses the call; then nothing is reserved.
+    pub fn reserve(&self, demand: &Demand<'_>) -> Result<Option<Hold>, Box<Exceeded>> {
+        let Some(spending) = self.0.spending.get().filter(|spending| !spending.is_empty()) else { return Ok(None) };
+        let spender = spender(demand.client, demand.model, Some(demand.route));
+        spending.reserve(&spender, demand.most, demand.now).map(Some)
+    }
+
+    /// The state of every budget.
+    pub fn budgets(&self, now: Timestamp) -> Vec<Row> {
+        self.0.spending.get().map(|spending| spending.list(now)).unwrap_or_default()
+    }
+
+    /// From now on, what memory no longer has is read from this journal, which has it.
+    #[cfg(test)]
+    fn read_from(&self, archive: Archive) {
+        let _ = self.0.archive.set(archive);
     }
 
     /// Says that an attempt is about to be made; called before its first byte is sent.
     ///
     /// The entry is as it will be posted, as far as that is known yet.
     pub fn begin(&self, entry: &Entry) {
-        let _ = entry;
+        if let Some(journal) = &self.0.journal {
+            journal.begin(entry);
+        }
     }
 
-    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book.
+    /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
+    /// the journal, which takes a moment.
     pub fn claim(&self, upstream_id: &str) -> Claim {
-        self.0.claims.claim(upstream_id)
+        match (self.0.claims.claim(upstream_id), &self.0.journal) {
+            (Claim::Fresh, Some(journal)) => match journal.is_booked(upstream_id) {
+                Some(true) => Claim::Booked,
+                Some(false) => Claim::Open,
+                None => Claim::Fresh,
+            },
+            (claim, _) => claim,
+        }
     }
 
     /// Books one attempt. Any thread may call it; it takes no time worth awaiting.
@@ -71,20 +189,91 @@ impl Ledger {
         if let Some(upstream_id) = &entry.upstream_id {
             books.claims.see(upstream_id, entry.usage.is_some());
         }
+        if let Some(spending) = books.spending.get() {
+            spending.add(&entry);
+        }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
-        // A durable journal takes its copy of the entry here, before the ring owns it.
-        books.ring.push(key, entry);
+        books.series.add(&key, &entry);
+        let kept = books.ring.push(key, entry);
+        if books.tap.is_open() {
+            books.tap.hand(Arc::clone(&kept));
+        }
+        if let Some(journal) = &books.journal {
+            journal.post(kept);
+        }
     }
 
-    /// Entries that are still listed, newest first.
+    /// Hands every entry that is posted from now on to the caller, who may leave `room` of them lying; `None` where
+    /// somebody has asked before.
+    pub fn listen(&self, room: usize) -> Option<Posted> {
+        self.0.tap.open(room)
+    }
+
+    /// What became of the entries that were handed out; `None` where nobody has asked for them.
+    pub fn handed(&self) -> Option<Handed> {
+        self.0.tap.handed()
+    }
+
+    /// Counts since the start, for those who watch from outside; `policy` knows where routes lead.
+    pub fn measures(&self, policy: &Policy) -> Vec<Measure> {
+        let books = &*self.0;
+        let (series, tunnels) = (books.series.snapshot(), books.tunnels.snapshot());
+        measures::of(&Seen { series, tunnels, handed: books.tap.handed() }, policy)
+    }
+
+    /// When the books were opened.
+    pub fn opened(&self) -> Timestamp {
+        self.0.opened
+    }
+
+    /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
     pub fn entries(&self, query: &Query) -> Page {
-        self.0.ring.page(query)
+        let books = &*self.0;
+        let most = query.limit.saturating_add(1);
+        let own = query.after.filter(|mark| mark.books == books.mark());
+        let listed = books.ring.find(query, own.map_or(0, |mark| mark.posted), most);
+        let newest = Mark { books: books.mark(), posted: listed.posted };
+        let archive = books.archive.get().filter(|_| query.after.is_none() && !listed.is_enough(query, most));
+        let older = archive.map_or_else(|| Ok(Vec::new()), |archive| archive.find(query, most));
+        let missing = older.as_ref().err().map(ToString::to_string).or_else(|| archive.and_then(|_| self.unwritten()));
+        let older = older.unwrap_or_default().into_iter();
+        let older = older.map(|entry| Kept::read(books.registry.key(&entry), entry)).collect();
+        Page { missing: missing.map(Into::into), ..Page::of(query.limit, newest, listed.entries, older) }
     }
 
-    /// The sums of a period.
+    /// The sums of a period; may read the journal, so that it is not for a thread that must not wait.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
-        stats::reckon(query, books.opened, (&books.hours, &books.ring), books.tunnels.snapshot())
+        let unwritten = self.unwritten();
+        let sources = Sources {
+            hours: Some(&books.hours),
+            ring: &books.ring,
+            registry: &books.registry,
+            archive: books.archive.get().filter(|_| unwritten.is_none()),
+        };
+        let Reckoned { tally, period, missing, whole } = reckon(query, &sources);
+        let (totals, by) = tally.finish();
+        let missing = missing.map(|error| error.to_string()).or_else(|| unwritten.filter(|_| !whole));
+        Stats {
+            since: period.since.unwrap_or(books.opened),
+            until: period.until.unwrap_or_else(Timestamp::now),
+            totals,
+            by,
+            tunnels: books.tunnels.snapshot(),
+            journal: self.journal(),
+            missing: missing.map(Into::into),
+        }
+    }
+
+    /// A number that changes with everything that changes the sums.
+    pub fn version(&self) -> (u64, Tunnelled) {
+        (self.0.ring.posted(), self.0.tunnels.snapshot())
+    }
+
+    /// Why the journal may not have everything that memory no longer has.
+    fn unwritten(&self) -> Option<String> {
+        let status = self.journal();
+        if status.state == State::Degraded { status.alarm() } else { None }
     }
 
     /// Counts a connection that is passed on unseen.
@@ -92,9 +281,9 @@ impl Ledger {
         self.0.tunnels.opened();
     }
 
-    /// Counts a tunnel, already opened, that leads to a known AI host whose calls are therefore not metered.
-    pub fn tunnel_unmetered_ai(&self) {
-        self.0.tunnels.unmetered_ai();
+    /// Counts something that the books cannot see into.
+    pub fn gap(&self, gap: Gap) {
+        self.0.tunnels.gap(gap);
     }
 
     /// Counts the bytes of a tunnel at its end.
@@ -102,26 +291,80 @@ impl Ledger {
         self.0.tunnels.closed(bytes_up, bytes_down);
     }
 
-    /// Ends the books. What comes later is still summed, but warned about: somebody stopped in the wrong order.
+    /// Ends the books, all of them written. What comes later is still summed, but warned about: somebody stopped in the
+    /// wrong order.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
+        if let Some(journal) = &self.0.journal {
+            journal.close();
+        }
     }
+}
+
+/// A call that may cost something.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Who calls.
+    pub client: &'a Client,
+    /// The model that is asked for.
+    pub model: Option<&'a str>,
+    /// Where it goes first.
+    pub route: &'a Route,
+    /// What it may cost; nothing where nobody can say.
+    pub most: Cost,
+    /// When it came.
+    pub now: Timestamp,
 }
 
 /// What all clones share.
 #[derive(Debug)]
 struct Books {
     opened: Timestamp,
-    registry: Registry,
-    hours: Hours,
-    ring: Ring,
+    registry: Arc<Registry>,
+    hours: Arc<Hours>,
+    ring: Arc<Ring>,
+    spending: OnceLock<Arc<Spending>>,
+    series: Series,
+    tap: Tap,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,
+    archive: OnceLock<Archive>,
+    journal: Option<Journal>,
 }
 
-/// Shortens what strangers chose, so that a listed entry has a bounded size.
+impl Books {
+    /// Whose numbers entries have: those of a file go on with the next process.
+    fn mark(&self) -> i64 {
+        if self.journal.is_some() { 0 } else { self.opened.as_millisecond() }
+    }
+
+    /// Takes over what was in the journal.
+    fn restore(&mut self, loaded: Loaded) {
+        let Loaded { cells, last, next, unlisted } = loaded;
+        if let Some(first) = cells.iter().map(|(key, _)| key.hour).min() {
+            self.opened = self.opened.min(hour_start(first));
+        }
+        for (key, totals) in cells {
+            self.hours.merge(key, &totals, &self.registry);
+        }
+        for (number, key, entry) in last {
+            if let Some(upstream_id) = &entry.upstream_id {
+                self.claims.see(upstream_id, entry.usage.is_some());
+            }
+            self.ring.count_from(number);
+            self.ring.push(key, entry);
+        }
+        self.ring.count_from(next);
+        if let Some(until) = unlisted {
+            self.ring.lack(until);
+        }
+    }
+}
+
+/// Shortens what strangers chose, so that a listed entry has a bounded size, and the time to what the journal keeps.
 fn bound(entry: &mut Entry) {
+    entry.time = Timestamp::from_millisecond(entry.time.as_millisecond()).unwrap_or(entry.time);
     let Model { asked, sent, served } = &mut entry.model;
     let client = &mut entry.client;
     let Region { asked: near, served: far } = &mut entry.region;

@@ -1,5 +1,7 @@
 //! What may change while the gate runs: one snapshot, taken once per exchange.
 
+pub mod assumption;
+pub mod budgets;
 pub mod custom;
 pub mod interception;
 pub mod price_table;

@@ -105,6 +105,17 @@ pub enum RouteKind {
     Origin,
 }
 
+impl RouteKind {
+    /// As the books show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Custom => "custom",
+            Self::Duplicate => "duplicate",
+            Self::Origin => "origin",
+        }
+    }
+}
+
 /// A route's kind and name, as the books show it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 pub struct Route {

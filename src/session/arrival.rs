@@ -1,7 +1,9 @@
 //! A client connection and where it meant to go.
 
-use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::exchange::peer::Peer;
 use crate::net::host::HostPort;
 
 /// A client connection that asked to be connected somewhere.
@@ -9,6 +11,8 @@ use crate::net::host::HostPort;
 pub struct Arrival {
     /// Where it meant to go.
     pub destination: HostPort,
-    /// The peer's address.
-    pub client: IpAddr,
+    /// Who is at the other end of the connection.
+    pub peer: Rc<Peer>,
+    /// Whose calls will come over it, as the client told its proxy.
+    pub label: Option<Arc<str>>,
 }

@@ -1,4 +1,5 @@
-//! What the machine itself provides: its trusted roots.
+//! What the machine itself provides: its trusted roots, its programs.
 
 pub mod hugging_face;
+pub mod programs;
 pub mod roots;

@@ -1,6 +1,6 @@
 //! Tokenizers, and where they come from: built-in encodings, and the Hugging Face hub with its cache.
 
-mod base64;
+pub(crate) mod base64;
 mod bounds;
 mod chat_rule;
 pub mod clerks;

@@ -186,7 +186,9 @@ async fn no_secret_is_ever_shown() {
             for fault in ["", "echo-key", "cut-head", "short-body"] {
                 for stream in ["false", "true"] {
                     (if model == "gpt-4o" { &origin } else { &mirror }).fault_next(fault);
-                    let mut client = Client::intercepted(program.proxy, "api.openai.com", &program.root, alpn).await;
+                    let (proxy, root) = (program.proxy, &program.root);
+                    let mut client =
+                        Client::intercepted_with(proxy, "api.openai.com", root, alpn, PROXY_PASSWORD).await;
                     let request = canary(&client, model, stream);
                     let Ok(response) = client.begin(request).await else { continue };
                     let answered = read(response).await;
@@ -202,6 +204,8 @@ async fn no_secret_is_ever_shown() {
         "/stats?by=model,client,label",
         "/entries?limit=1000",
         "/entries?format=csv",
+        "/entries?format=jsonl",
+        "/budgets",
         "/config",
         "/models",
         "/metrics",
@@ -213,7 +217,7 @@ async fn no_secret_is_ever_shown() {
     }
     let log = program.stop();
     assert!(log.contains("call"), "the log was captured");
-    let leak = log.lines().find(|line| line.contains("canary"));
+    let leak = log.lines().find(|line| line.contains("canary") || line.contains("bGFiZWw6"));
     assert_eq!(leak, None, "the log shows a secret");
 }
 
@@ -274,6 +278,10 @@ fn canary(client: &Client, model: &str, stream: &str) -> Request<Full<Bytes>> {
     let request = client
         .bare(Method::POST, "/v1/chat/completions?secret=canary-query")
         .header("authorization", "Bearer canary-client-key")
+        .header("api-key", "canary-api-key")
+        .header("x-api-key", "canary-x-api-key")
+        .header("sec-websocket-protocol", "realtime, openai-insecure-api-key.canary-protocol")
+        .header("proxy-authorization", "Basic bGFiZWw6Y2FuYXJ5LXByb3h5")
         .header("cookie", "session=canary-cookie")
         .header("openai-organization", "canary-organization");
     request.body(Full::from(body)).unwrap()
@@ -291,4 +299,6 @@ fn duplicate(mirror: &Upstream, key: &str) -> String {
     format!(r#"duplicates: [{{ name: "mirror", url: "{}", apiKey: "{key}" }}]"#, mirror.url())
 }
 
+/// `label:canary-proxy`.
+const PROXY_PASSWORD: &str = "Proxy-Authorization: Basic bGFiZWw6Y2FuYXJ5LXByb3h5\r\n";
 const CHAT: &str = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"one two three"}]}"#;

@@ -12,6 +12,8 @@ mod bad_servers;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -28,6 +30,10 @@ mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;
@@ -35,6 +41,8 @@ mod hang_up;
 mod hub;
 #[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
@@ -44,15 +52,23 @@ mod lines;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod misdirected;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod socket_bytes;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
@@ -61,3 +77,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
+#[cfg(test)]
+mod whose;

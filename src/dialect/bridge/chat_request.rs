@@ -154,7 +154,21 @@ fn alternatives(members: &Members) -> Result<Option<u64>, Refused> {
 
 fn variables(members: &mut Members) -> Result<Option<Map<String, Value>>, Refused> {
     let Some(raw) = members.take("chat_template_kwargs") else { return Ok(None) };
-    members::read("chat_template_kwargs", raw.get(), "an object").map(Some)
+    let variables: Map<String, Value> = members::read("chat_template_kwargs", raw.get(), "an object")?;
+    // By this way round, too, the prompt is what the call asks for, and its text what the model's own template makes.
+    if variables.get("add_generation_prompt").is_some_and(|value| *value != true) {
+        return Err(fixed("add_generation_prompt", "the prompt always opens the assistant's answer"));
+    }
+    if let Some(name) = ["messages", "tools", "documents"].into_iter().find(|name| variables.contains_key(*name)) {
+        return Err(fixed(name, "the prompt is made of the call's own members"));
+    }
+    Ok(Some(variables))
+}
+
+fn fixed(name: &str, why: &str) -> Refused {
+    let param = format!("chat_template_kwargs.{name}");
+    let message = format!("`{param}` cannot be set: {why}");
+    Refused::unsupported(param, message)
 }
 
 /// OpenAI's own bound of a completion's `logprobs`.

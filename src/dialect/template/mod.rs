@@ -107,6 +107,7 @@ impl Template {
     pub fn render_whole(&self, conversation: &Conversation<'_>) -> Result<String, TemplateError> {
         let Form::Jinja { program, specials, .. } = &self.form else { return Ok(plain::write(conversation.messages)) };
         let input = conversation.messages.iter().map(size).sum::<usize>() + conversation.tools.map_or(0, size);
+        let input = input + conversation.variables.into_iter().flatten().map(|(_, value)| size(value)).sum::<usize>();
         let messages: Vec<_> = conversation.messages.iter().map(reasoning::alias).collect();
         let mut variables: Vec<(String, Item)> =
             specials.iter().map(|(name, text)| (name.clone(), Item::from(text.as_str()))).collect();

@@ -25,6 +25,7 @@ use crate::exchange::fault::Fault;
 use crate::exchange::headers;
 use crate::exchange::pipeline::Exchange;
 use crate::exchange::receipt::Booking;
+use crate::meter::sight::Sight;
 use crate::policy::OnDisconnect;
 use crate::policy::custom::CustomModel;
 use crate::policy::target::Target;
@@ -196,7 +197,7 @@ impl Errand<'_> {
         let from_page = self.head.headers.contains_key(ORIGIN);
         let mut passed = Passed {
             stream: self.call.stream,
-            metered: true,
+            metered: Some(Sight::Plain),
             taken_down: Some(self.call.dialect),
             drops_empty_chunks: self.target.drops_empty_chunks,
             ..Passed::from(self.target, from_page)

@@ -57,6 +57,13 @@ impl Client {
         Self::over_tls(handshake(stream, host, root_pem, alpn).await.expect("the leaf is trusted"), alpn).await
     }
 
+    /// As [`Client::intercepted`], with more fields in the CONNECT, each with its line break.
+    pub async fn intercepted_with(proxy: SocketAddr, host: &str, root_pem: &str, alpn: &str, fields: &str) -> Self {
+        let stream =
+            connect_with(proxy, &format!("{host}:443"), fields).await.expect("the CONNECT is answered with 200");
+        Self::over_tls(handshake(stream, host, root_pem, alpn).await.expect("the leaf is trusted"), alpn).await
+    }
+
     /// To `host` at `address` directly, over TLS.
     pub async fn direct(address: SocketAddr, host: &str, root_pem: &str, alpn: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -146,8 +153,13 @@ pub async fn read(response: Response<Incoming>) -> Answered {
 
 /// A CONNECT; the stream behind its 200, or the status and body of a refusal.
 pub async fn connect(proxy: SocketAddr, authority: &str) -> Result<TcpStream, String> {
+    connect_with(proxy, authority, "").await
+}
+
+/// As [`connect`], with more fields, each with its line break.
+pub async fn connect_with(proxy: SocketAddr, authority: &str, fields: &str) -> Result<TcpStream, String> {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
-    let head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // One byte at a time: what follows the head belongs to the tunnel.

@@ -264,6 +264,12 @@ fn what_is_given_twice_or_beyond_all_bounds_is_named_for_what_it_is() {
         (r#""stop":"\ud800x""#, "stop", "surrogate"),
         (r#""chat_template_kwargs":{"a":"\udead"}"#, "chat_template_kwargs", "surrogate"),
         (r#""chat_template_kwargs":{"a":1e400}"#, "chat_template_kwargs", "out of range"),
+        (
+            r#""chat_template_kwargs":{"add_generation_prompt":false}"#,
+            "chat_template_kwargs.add_generation_prompt",
+            "always opens",
+        ),
+        (r#""chat_template_kwargs":{"messages":[]}"#, "chat_template_kwargs.messages", "own members"),
     ] {
         let refused = read(more).unwrap_err();
         assert_eq!(refused.param, param, "{more}");

@@ -1,0 +1,335 @@
+//! The one thread that writes the journal: in groups, off every other thread, through everything that a disk can do.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::ledger::hours::Hours;
+use crate::ledger::journal::lock::{Lock, Taken};
+use crate::ledger::journal::queue::{Posted, Shared};
+use crate::ledger::journal::replay::{Whose, replay};
+use crate::ledger::journal::retain::{self, Retention};
+use crate::ledger::journal::spool::{self, Segment};
+use crate::ledger::journal::start::{self, Finding, Loaded, Trouble};
+use crate::ledger::journal::store::{Group, Store, is_damage};
+use crate::ledger::key::Registry;
+use crate::ledger::ring::Ring;
+
+/// The books in memory, as far as the journal changes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    /// The names that sums are kept by.
+    pub(crate) registry: Arc<Registry>,
+    /// The hourly sums.
+    pub(crate) hours: Arc<Hours>,
+    /// The listed entries.
+    pub(crate) ring: Arc<Ring>,
+}
+
+/// What the thread has.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    books: Books,
+    /// How many entries are listed in memory.
+    listed: usize,
+    keep: Option<Duration>,
+    lock: Option<Lock>,
+    /// `None` while the file cannot be written.
+    store: Option<Store>,
+    /// The file turned out to be damaged while it was written.
+    damaged: bool,
+    /// What earlier processes left in the spool, until it is booked.
+    leftovers: Vec<PathBuf>,
+    loaded: bool,
+    retention: Option<Retention>,
+    next_retention: Instant,
+    patience: Duration,
+    /// When it last said aloud that the file is not written.
+    alarmed: Option<Instant>,
+}
+
+impl Writer {
+    /// Opens the file, and gives back what was in it.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        keep: Option<Duration>,
+        books: Books,
+        listed: usize,
+    ) -> Result<(Self, Option<Loaded>), Taken> {
+        let mut writer = Self {
+            shared,
+            books,
+            listed,
+            keep,
+            lock: None,
+            store: None,
+            damaged: false,
+            leftovers: Vec::new(),
+            loaded: false,
+            retention: None,
+            next_retention: Instant::now(),
+            patience: FIRST_PAUSE,
+            alarmed: None,
+        };
+        match writer.open() {
+            Ok(loaded) => {
+                writer.mend_spool();
+                Ok((writer, loaded))
+            }
+            Err(Trouble::Taken(taken)) => Err(taken),
+            Err(trouble) => {
+                writer.fail(&trouble);
+                Ok((writer, None))
+            }
+        }
+    }
+
+    /// Begins to write; `None` where the system gives no thread, and then the journal stays degraded.
+    pub(super) fn spawn(self) -> Option<JoinHandle<()>> {
+        let shared = Arc::clone(&self.shared);
+        match thread::Builder::new().name("journal".into()).spawn(move || self.run()) {
+            Ok(thread) => Some(thread),
+            Err(error) => {
+                let mut told = shared.board.lock();
+                told.sound = false;
+                told.last_error = Some(format!("no thread to be had: {error}"));
+                tracing::error!(%error, "the journal cannot be written: the system gives no thread");
+                None
+            }
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            self.shared.wait(self.next_retention.saturating_duration_since(Instant::now()));
+            let closing = self.shared.lock().closing;
+            if self.store.is_none() {
+                self.reopen();
+            }
+            self.mend_spool();
+            self.write(closing);
+            self.retain();
+            if closing {
+                return self.finish();
+            }
+            if self.store.is_none() {
+                self.alarm();
+                self.shared.pause(self.patience);
+                self.patience = (self.patience * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<Option<Loaded>, Trouble> {
+        let path = &self.shared.path;
+        if self.lock.is_none() {
+            let lock = start::lock(path)?;
+            self.leftovers = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
+            self.lock = Some(lock);
+        }
+        let finding = if self.damaged { Finding::Damaged } else { Finding::AsItIs };
+        let listed = (!self.loaded).then_some(self.listed);
+        let opened = start::open(path, finding, &self.leftovers, &self.books.registry, listed)?;
+        self.damaged = false;
+        self.leftovers.clear();
+        for note in &opened.notes {
+            tracing::warn!(path = %path.display(), "{note}");
+        }
+        if let Some(loaded) = &opened.loaded {
+            self.loaded = true;
+            let newest = loaded.last.iter().map(|(_, _, entry)| entry.time).chain(loaded.unlisted).max();
+            self.retention = self.keep.map(|keep| Retention::new(keep, newest));
+        }
+        self.store = Some(opened.store);
+        let mut told = self.shared.board.lock();
+        told.sound = true;
+        told.unreadable += opened.lost;
+        if let Some(note) = opened.notes.last() {
+            told.last_error = Some(note.clone());
+        }
+        Ok(opened.loaded)
+    }
+
+    /// Tries to open the file after it could not be written.
+    fn reopen(&mut self) {
+        match self.open() {
+            Err(trouble) => self.fail(&trouble),
+            Ok(loaded) => {
+                if let Some(loaded) = loaded {
+                    // Too late for the list, but the sums are whole again.
+                    self.books.ring.lack(Timestamp::now());
+                    for (key, totals) in loaded.cells {
+                        self.books.hours.merge(key, &totals, &self.books.registry);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the spool where there is none; not beside what is not ours.
+    fn mend_spool(&mut self) {
+        let inside = self.shared.lock();
+        if inside.segment.is_some() || inside.closing || self.lock.is_none() || !self.loaded {
+            return;
+        }
+        drop(inside);
+        match Segment::make(&self.shared.path) {
+            Ok(segment) => {
+                self.shared.lock().segment = Some(segment);
+                self.shared.board.lock().spool = None;
+            }
+            Err(error) => self.shared.board.lock().spool = Some(error.to_string()),
+        }
+    }
+
+    /// Writes all that waits.
+    fn write(&mut self, all: bool) {
+        let Some(store) = &mut self.store else { return };
+        let turn = {
+            let inside = self.shared.lock();
+            inside.segment.as_ref().is_some_and(Segment::is_long) || inside.spilled > 0
+        };
+        // Made before the lock is taken again, so that nobody waits for it.
+        let next = if turn { Segment::make(&self.shared.path).ok() } else { None };
+        let turned = next.is_some();
+        let (posted, begun, retired, spilled) = {
+            let mut inside = self.shared.lock();
+            if let Some(next) = next {
+                let old = inside.segment.replace(next);
+                inside.retired.extend(old.map(Segment::into_path));
+            }
+            // What was spilled may be in a segment that is still written; then it waits for a later turn.
+            let spilled = if turned || inside.segment.is_none() { inside.spilled } else { 0 };
+            let retired = std::mem::take(&mut inside.retired);
+            let begun = inside.to_table(all || !retired.is_empty());
+            let posted: Vec<Posted> = inside.queue.drain(..).collect();
+            inside.writing = posted.len() as u64;
+            (posted, begun, retired, spilled)
+        };
+        if posted.is_empty() && begun.is_empty() && retired.is_empty() {
+            return;
+        }
+        let registry = &self.books.registry;
+        let caught_up = if spilled > 0 { replay(store, &retired, registry, Whose::Living).map(drop) } else { Ok(()) };
+        let group = Group {
+            entries: posted.iter().map(|one| (&one.kept.entry, &one.kept.key, Some(one.kept.number))).collect(),
+            begun: &begun,
+            ended: posted.iter().filter(|one| one.tabled).map(|one| &*one.kept.entry.id).collect(),
+        };
+        let written = caught_up.and_then(|()| Ok(store.write(&group)?));
+        let mut inside = self.shared.lock();
+        inside.writing = 0;
+        match written {
+            Ok(_) => {
+                inside.spilled -= spilled;
+                drop(inside);
+                for path in &retired {
+                    let _ = fs::remove_file(path);
+                }
+                self.succeed();
+            }
+            Err(trouble) => {
+                inside.retired.extend(retired);
+                inside.put_back(posted, begun);
+                drop(inside);
+                self.fail(&trouble);
+            }
+        }
+    }
+
+    fn succeed(&mut self) {
+        self.patience = FIRST_PAUSE;
+        let mut told = self.shared.board.lock();
+        told.sound = true;
+        told.last_commit = Some(Timestamp::now());
+        drop(told);
+        if self.alarmed.take().is_some() {
+            tracing::warn!(path = %self.shared.path.display(), "the journal is written again");
+        }
+    }
+
+    /// Nothing more goes through this handle: what a disk failed to do once is not asked of the same handle again.
+    fn fail(&mut self, trouble: &Trouble) {
+        self.store = None;
+        self.damaged |= matches!(trouble, Trouble::Database(error) if is_damage(error));
+        let mut told = self.shared.board.lock();
+        told.sound = false;
+        told.last_error = Some(trouble.to_string());
+        drop(told);
+        self.alarm();
+    }
+
+    /// Says aloud, now and then, what the file lacks.
+    fn alarm(&mut self) {
+        if self.alarmed.is_some_and(|last| last.elapsed() < BETWEEN_ALARMS) {
+            return;
+        }
+        self.alarmed = Some(Instant::now());
+        if let Some(alarm) = self.shared.status().alarm() {
+            tracing::error!("{alarm}");
+        }
+    }
+
+    /// Removes a little of what is too old.
+    fn retain(&mut self) {
+        if Instant::now() < self.next_retention {
+            return;
+        }
+        self.next_retention = Instant::now() + BETWEEN_RETENTIONS;
+        let limit = self.retention.as_ref().and_then(|retention| retention.limit(Timestamp::now()));
+        let (Some(limit), Some(store)) = (limit, &mut self.store) else { return };
+        match retain::step(&mut store.connection, limit) {
+            Ok(true) => self.next_retention = Instant::now() + BETWEEN_STEPS,
+            Ok(false) => {
+                store.forget_cells();
+                self.books.hours.forget(retain::first_kept(limit));
+            }
+            Err(error) => self.fail(&error.into()),
+        }
+    }
+
+    /// Leaves nothing behind but the file, where all is in it.
+    fn finish(mut self) {
+        for _ in 0..LAST_TRIES {
+            if self.store.is_some() && self.shared.lock().queue.is_empty() {
+                break;
+            }
+            thread::sleep(FIRST_PAUSE);
+            self.reopen();
+            self.write(true);
+        }
+        let mut inside = self.shared.lock();
+        let segment = inside.segment.take();
+        let missing = inside.queue.len() as u64 + inside.spilled;
+        drop(inside);
+        if self.store.is_some() && missing == 0 {
+            let removed = segment.map_or(Ok(()), |segment| fs::remove_file(segment.into_path()));
+            if let Err(error) = removed
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "the journal's spool stays; the next start removes it");
+            }
+        } else if let Some(alarm) = self.shared.status().alarm() {
+            tracing::error!("{alarm}; the next start books what is in the spool");
+        }
+    }
+}
+
+/// After a failure, and twice as long after each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+const BETWEEN_ALARMS: Duration = Duration::from_secs(60);
+
+const BETWEEN_RETENTIONS: Duration = Duration::from_secs(60);
+
+const BETWEEN_STEPS: Duration = Duration::from_millis(200);
+
+/// How often the end is tried again.
+const LAST_TRIES: usize = 3;

@@ -1,0 +1,183 @@
+//! A limit is a limit: also for what runs at once, what fails, and what leaves.
+
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tollgate::ledger::entry::Outcome;
+
+use crate::bench::admin::ask;
+use crate::bench::client::{Answered, Client};
+use crate::bench::gate::TestGate;
+use crate::bench::upstream::{Options, Upstream};
+
+const CHAT: &str = "/v1/chat/completions";
+
+/// A call of gpt-4o that may cost a bit more than 0.001 USD, by its 100 tokens of output.
+fn chat() -> String {
+    json!({"model": "gpt-4o", "max_tokens": 100, "messages": [{"role": "user", "content": "x y z"}]}).to_string()
+}
+
+fn budgets(lines: &str) -> String {
+    format!("budgets: [{lines}]")
+}
+
+async fn client(gate: &TestGate) -> Client {
+    Client::intercepted(gate.proxy(), "api.openai.com", &gate.root_pem(), "h2").await
+}
+
+async fn state(gate: &TestGate) -> Vec<Value> {
+    let shown = ask(gate.admin(), "/budgets").await;
+    assert_eq!(shown.status, StatusCode::OK);
+    shown.json()["budgets"].as_array().unwrap().clone()
+}
+
+fn assert_refused(answered: &Answered, name: &str) {
+    assert_eq!(answered.status, StatusCode::TOO_MANY_REQUESTS, "{}", answered.text());
+    assert_eq!(answered.headers["x-should-retry"], "false");
+    let error = &answered.json()["error"];
+    assert_eq!((&error["type"], &error["code"]), (&json!("insufficient_quota"), &json!("insufficient_quota")));
+    let message = error["message"].as_str().unwrap();
+    for part in [format!("the budget `{name}`"), " USD per day ".into(), "resets at 20".into()] {
+        assert!(message.contains(&part), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn of_fifty_calls_at_once_only_the_one_is_sent_that_there_is_room_for() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, &budgets(r#"{name: "all", limit: "0.002", per: "day"}"#));
+    upstream.hold();
+    let root = gate.root_pem();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let (proxy, root) = (gate.proxy(), root.clone());
+            tokio::spawn(async move {
+                let mut client = Client::intercepted(proxy, "api.openai.com", &root, "h2").await;
+                client.post(CHAT, chat()).await
+            })
+        })
+        .collect();
+    // All but the one are answered while it is under way.
+    gate.wait_for_entries(49).await;
+    let [row] = &*state(&gate).await else { panic!("one budget") };
+    assert_eq!(
+        (&row["openRequests"], &row["refusedRequests"], &row["spentUsd"]),
+        (&json!(1), &json!(49), &json!("0.000000000000"))
+    );
+    assert_eq!(row["state"], "open");
+    upstream.release_all();
+    let mut served = 0;
+    for call in calls {
+        let answered = call.await.unwrap();
+        if answered.status == StatusCode::OK {
+            served += 1;
+        } else {
+            assert_refused(&answered, "all");
+        }
+    }
+    assert_eq!((served, upstream.seen().len()), (1, 1));
+    let entries = gate.wait_for_entries(50).await;
+    let refused = entries.iter().filter(|entry| entry.outcome == Outcome::Refused && entry.status == 429);
+    assert_eq!(refused.count(), 49);
+    let [row] = &*state(&gate).await else { panic!("one budget") };
+    let totals = ask(gate.admin(), "/stats").await.json()["totals"].clone();
+    assert_eq!((&row["spentUsd"], &row["reservedUsd"]), (&totals["costUsd"], &json!("0.000000000000")));
+    assert_ne!(row["spentUsd"], "0.000000000000");
+    // What was not used up is there for the next one.
+    assert_eq!(client(&gate).await.post(CHAT, chat()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_fails_or_is_left_by_its_client_gives_back_what_was_reserved() {
+    let upstream = Upstream::start(Options::default());
+    let budget = budgets(r#"{name: "all", limit: 0.002, per: "day"}"#);
+    let gate = TestGate::start(&upstream, &format!(r#"metering: {{ onDisconnect: "cancel" }}, {budget}"#));
+    let mut count = 0;
+    for fault in ["status=500", "cut-head", "status=429"] {
+        upstream.fault_next(fault);
+        let answered = client(&gate).await.post(CHAT, chat()).await;
+        assert!(answered.status != StatusCode::OK && !answered.text().contains("budget"), "{}", answered.text());
+        count += 1;
+        gate.wait_for_entries(count).await;
+        assert_eq!(state(&gate).await[0]["reservedUsd"], "0.000000000000", "{fault}");
+    }
+    upstream.hold();
+    upstream.release(2);
+    let mut leaving = client(&gate).await;
+    let body = chat().replace("\"max", "\"stream\":true,\"max");
+    let request = leaving.request(Method::POST, CHAT).body(Full::from(body)).unwrap();
+    let mut response = leaving.begin(request).await.unwrap();
+    response.body_mut().frame().await.unwrap().unwrap();
+    assert_eq!(state(&gate).await[0]["openRequests"], 1);
+    drop((response, leaving));
+    gate.wait_for_entries(count + 1).await;
+    upstream.release_all();
+    let row = &state(&gate).await[0];
+    assert_eq!((&row["reservedUsd"], &row["openRequests"]), (&json!("0.000000000000"), &json!(0)));
+}
+
+#[tokio::test]
+async fn every_label_has_its_own_limit_and_nothing_is_sent_beyond_it() {
+    let upstream = Upstream::start(Options::default());
+    let lines = r#"
+        {name: "team", match: {label: "team-*"}, each: "label", limit: 0.0012, per: "day"},
+        {name: "mini", match: {model: "*-mini"}, limit: 0, per: "day"},
+        {name: "told", match: {route: "origin/*"}, limit: 0.000001, per: "day", then: "warn"}"#;
+    let gate = TestGate::start(&upstream, &budgets(lines));
+    let mut client = client(&gate).await;
+    let mut call = async |label: &str, body: String| {
+        let mut request = client.request(Method::POST, CHAT);
+        if !label.is_empty() {
+            request = request.header("x-tollgate-label", label);
+        }
+        client.send(request.body(Full::from(body)).unwrap()).await
+    };
+    assert_eq!(call("team-a", chat()).await.status, StatusCode::OK);
+    gate.wait_for_entries(1).await;
+    assert_refused(&call("team-a", chat()).await, "team");
+    assert_eq!(call("team-b", chat()).await.status, StatusCode::OK);
+    for _ in 0..3 {
+        assert_eq!(call("", chat()).await.status, StatusCode::OK);
+    }
+    assert_refused(&call("", chat().replace("gpt-4o", "gpt-4o-mini")).await, "mini");
+    assert_eq!(upstream.seen().len(), 5);
+    gate.wait_for_entries(7).await;
+    let rows = state(&gate).await;
+    let of = |name: &str, value: &str| {
+        rows.iter().find(|row| row["name"] == name && row["value"].as_str().unwrap_or_default() == value).unwrap()
+    };
+    assert_eq!(
+        (&of("team", "team-a")["refusedRequests"], &of("team", "team-b")["refusedRequests"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!((&of("told", "")["state"], &of("told", "")["refusedRequests"]), (&json!("spent"), &json!(0)));
+    let totals = ask(gate.admin(), "/stats").await.json()["totals"].clone();
+    assert_eq!(of("told", "")["spentUsd"], totals["costUsd"]);
+    // What reads costs nothing and goes on.
+    let mut reader = Client::intercepted(gate.proxy(), "api.openai.com", &gate.root_pem(), "h2").await;
+    assert_eq!(reader.get("/v1/models").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_limit_for_a_program_holds_from_its_first_call_on() {
+    let upstream = Upstream::start(Options::default());
+    let own = std::env::current_exe().unwrap();
+    let name: String = own.file_name().unwrap().to_string_lossy().chars().take(10).collect();
+    let line = format!(r#"{{name: "mine", match: {{process: "{name}*"}}, limit: 0, per: "day"}}"#);
+    let gate = TestGate::start(&upstream, &budgets(&line));
+    for _ in 0..3 {
+        assert_refused(&client(&gate).await.post(CHAT, chat()).await, "mine");
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_without_a_price_passes_and_is_told() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, &budgets(r#"{name: "all", limit: 0.002, per: "day"}"#));
+    let body = chat().replace("gpt-4o", "nobody-knows-its-price");
+    assert_eq!(client(&gate).await.post(CHAT, body).await.status, StatusCode::OK);
+    gate.wait_for_entries(1).await;
+    let row = &state(&gate).await[0];
+    assert_eq!((&row["unpricedRequests"], &row["spentUsd"]), (&json!(1), &json!("0.000000000000")));
+}
