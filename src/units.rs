@@ -82,6 +82,13 @@ impl Usage {
         code_sessions: None,
     };
 
+    /// The same with the tools that `other` used.
+    #[must_use]
+    pub fn with_tools_of(self, other: &Self) -> Self {
+        let Self { web_searches, file_searches, code_sessions, .. } = *other;
+        Self { web_searches, file_searches, code_sessions, ..self }
+    }
+
     /// Input and output together; what is unknown adds nothing.
     pub fn total(&self) -> u64 {
         self.input.unwrap_or(0).saturating_add(self.output.unwrap_or(0))
