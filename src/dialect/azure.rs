@@ -28,6 +28,28 @@ pub fn v1(path_and_query: &str, api_version: Option<&str>) -> String {
     joined(path, query, api_version)
 }
 
+/// The path of a WebSocket of the Realtime API: the dated form (`dated`) names the deployment in `deployment`, the v1
+/// form in `model`.
+pub fn realtime(path_and_query: &str, deployment: Option<&str>, api_version: Option<&str>, dated: bool) -> String {
+    let (path, query) = split(path_and_query);
+    let kept: Vec<&str> = query.split('&').filter(|part| !names_model(part, deployment.is_some())).collect();
+    let named = deployment.map(|name| {
+        let key = if dated { "deployment" } else { "model" };
+        format!("{key}={}", percent_encoded(name))
+    });
+    let query: Vec<&str> = kept.into_iter().chain(named.as_deref()).filter(|part| !part.is_empty()).collect();
+    let asked = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
+    match api_version {
+        Some(version) if dated => self::dated(&asked, None, None, version),
+        version => v1(&asked, version),
+    }
+}
+
+/// Whether a parameter names the model, which another name stands for.
+fn names_model(parameter: &str, replaced: bool) -> bool {
+    replaced && matches!(parameter.split('=').next(), Some("model" | "deployment"))
+}
+
 /// Whether `model` in the body or form must be the deployment's name; where not, the path names the deployment and
 /// what the body says is ignored.
 ///
@@ -64,7 +86,14 @@ fn is_deployment_path(dialect: Dialect) -> bool {
         | Dialect::Speech
         | Dialect::Transcription
         | Dialect::Translation => true,
-        Dialect::ImageVariation | Dialect::Moderation | Dialect::Responses => false,
+        Dialect::Compaction
+        | Dialect::Decision
+        | Dialect::ImageVariation
+        | Dialect::InputTokens
+        | Dialect::Moderation
+        | Dialect::Responses
+        | Dialect::Video
+        | Dialect::VideoExtension => false,
     }
 }
 
@@ -128,18 +157,28 @@ mod tests {
     fn the_dated_form_puts_the_deployment_into_the_path_of_its_operations() {
         for dialect in Dialect::ALL {
             let path = format!("/v1{}", dialect.path());
-            let wanted = match dialect {
-                Dialect::Responses | Dialect::Moderation | Dialect::ImageVariation => {
-                    format!("/openai{}?api-version=2024-10-21", dialect.path())
-                }
-                _ => format!("/openai/deployments/prod-4o{}?api-version=2024-10-21", dialect.path()),
-            };
+            // The whole list of Azure's own library.
+            let moved = [
+                "/completions",
+                "/chat/completions",
+                "/embeddings",
+                "/audio/transcriptions",
+                "/audio/translations",
+                "/audio/speech",
+                "/images/generations",
+                "/images/edits",
+            ];
+            let below = if moved.contains(&dialect.path()) { "/deployments/prod-4o" } else { "" };
+            let wanted = format!("/openai{below}{}?api-version=2024-10-21", dialect.path());
             assert_eq!(dated(&path, Some(dialect), Some("prod-4o"), "2024-10-21"), wanted);
             let bare = format!("/openai{}?api-version=2024-10-21", dialect.path());
             assert_eq!(dated(&path, Some(dialect), None, "2024-10-21"), bare);
         }
         assert_eq!(dated("/v1/files/f-1?a=b", None, Some("d"), "V"), "/openai/files/f-1?a=b&api-version=V");
         assert_eq!(dated("/v1/models", None, None, "V"), "/openai/models?api-version=V");
+        for job in ["/batches/b", "/fine_tuning/jobs", "/responses/resp_1", "/threads/t/runs/r", "/videos/v"] {
+            assert_eq!(dated(&format!("/v1{job}"), None, None, "V"), format!("/openai{job}?api-version=V"));
+        }
     }
 
     #[test]
@@ -163,6 +202,19 @@ mod tests {
         assert_eq!(v1("/v1/chat/completions", Some("preview")), "/openai/v1/chat/completions?api-version=preview");
         assert_eq!(v1("/v1/responses?x=1&api-version=2024", None), "/openai/v1/responses?x=1");
         assert_eq!(v1("/healthz", None), "/healthz");
+    }
+
+    #[test]
+    fn a_websocket_names_the_deployment_in_its_query() {
+        for (path, deployment, dated, wanted) in [
+            ("/v1/realtime?model=gpt-x", Some("d/1"), true, "/openai/realtime?deployment=d%2F1&api-version=V"),
+            ("/v1/realtime?a=b&model=gpt-x", Some("d"), false, "/openai/v1/realtime?a=b&model=d&api-version=V"),
+            ("/v1/realtime?intent=transcription", None, true, "/openai/realtime?intent=transcription&api-version=V"),
+            ("/v1/realtime", None, false, "/openai/v1/realtime?api-version=V"),
+        ] {
+            assert_eq!(realtime(path, deployment, Some("V"), dated), wanted, "{path}");
+        }
+        assert_eq!(realtime("/v1/realtime?model=m", Some("m"), None, false), "/openai/v1/realtime?model=m");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::coding::{Coding, CodingError, decode};
 use super::endpoint::Dialect;
+use super::facts::Facts;
 use super::json::{self, JsonError};
 use super::multipart::{self, Repeated};
 use super::splice::{self, Splice};
@@ -25,6 +26,8 @@ pub struct Call {
     pub asks_usage: bool,
     /// `service_tier` as asked for.
     pub tier: Option<Box<str>>,
+    /// What else decides about its price.
+    pub facts: Facts,
     /// The body as received.
     received: Bytes,
     /// The body without its coding; the same bytes as `received` where there is none to undo.
@@ -90,6 +93,7 @@ impl Call {
             stream: false,
             asks_usage: false,
             tier: None,
+            facts: Facts::default(),
             text: body.clone(),
             received: body,
             decoded: false,
@@ -113,6 +117,7 @@ impl Call {
             self.model_at = Some(Place { at, form: false });
         }
         self.tier = tier.and_then(|at| json::text(&doc[at]).map(Into::into));
+        self.facts = Facts::of_json(self.dialect, &doc);
         let Some(stream) = stream.filter(|at| &doc[at.clone()] == b"true") else { return Ok(()) };
         self.stream = true;
         if matches!(self.dialect, Dialect::Chat | Dialect::Completion) {
@@ -131,6 +136,7 @@ impl Call {
             self.model_at = Some(Place { at, form: true });
         }
         self.stream = stream.is_some_and(|at| self.text[at].eq_ignore_ascii_case(b"true"));
+        self.facts = Facts::of_form(self.dialect, &self.text, &boundary);
         Ok(())
     }
 

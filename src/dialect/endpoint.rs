@@ -6,13 +6,19 @@ use http::Method;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::paths;
+
 /// An API form that names a model.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Dialect {
     /// `POST /v1/chat/completions`.
     Chat,
+    /// `POST /v1/responses/compact`.
+    Compaction,
     /// `POST /v1/completions`, the legacy form.
     Completion,
+    /// `POST /v1/decisions`.
+    Decision,
     /// `POST /v1/embeddings`.
     Embeddings,
     /// `POST /v1/images/edits`, multipart or JSON.
@@ -21,6 +27,8 @@ pub enum Dialect {
     ImageGeneration,
     /// `POST /v1/images/variations`, multipart.
     ImageVariation,
+    /// `POST /v1/responses/input_tokens`: counts and generates nothing.
+    InputTokens,
     /// `POST /v1/moderations`.
     Moderation,
     /// `POST /v1/responses`.
@@ -31,39 +39,58 @@ pub enum Dialect {
     Transcription,
     /// `POST /v1/audio/translations`, multipart.
     Translation,
+    /// `POST /v1/videos`, `/v1/videos/edits` and `/v1/videos/{id}/remix`, multipart or JSON.
+    Video,
+    /// `POST /v1/videos/extensions`, multipart or JSON.
+    VideoExtension,
 }
 
 impl Dialect {
-    /// The path on api.openai.com below `/v1`.
+    /// The path on api.openai.com below `/v1`; the first where there are several.
     pub fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
+            Self::Compaction => "/responses/compact",
             Self::Completion => "/completions",
+            Self::Decision => "/decisions",
             Self::Embeddings => "/embeddings",
             Self::ImageEdit => "/images/edits",
             Self::ImageGeneration => "/images/generations",
             Self::ImageVariation => "/images/variations",
+            Self::InputTokens => "/responses/input_tokens",
             Self::Moderation => "/moderations",
             Self::Responses => "/responses",
             Self::Speech => "/audio/speech",
             Self::Transcription => "/audio/transcriptions",
             Self::Translation => "/audio/translations",
+            Self::Video => "/videos",
+            Self::VideoExtension => "/videos/extensions",
         }
     }
 
+    /// Whether the API charges nothing for it.
+    pub fn is_free(self) -> bool {
+        matches!(self, Self::InputTokens | Self::Moderation)
+    }
+
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Chat,
+        Self::Compaction,
         Self::Completion,
+        Self::Decision,
         Self::Embeddings,
         Self::ImageEdit,
         Self::ImageGeneration,
         Self::ImageVariation,
+        Self::InputTokens,
         Self::Moderation,
         Self::Responses,
         Self::Speech,
         Self::Transcription,
         Self::Translation,
+        Self::Video,
+        Self::VideoExtension,
     ];
 }
 
@@ -87,6 +114,22 @@ impl Job {
     pub const ALL: [Self; 5] = [Self::Batch, Self::FineTuning, Self::Response, Self::Run, Self::Video];
 }
 
+/// What leads to a realtime conversation and carries nothing of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Opening {
+    /// `POST /v1/realtime/calls` and below: the media flows by WebRTC, past the gate.
+    Call,
+    /// `POST /v1/realtime/client_secrets`.
+    Secret,
+    /// `POST /v1/realtime/sessions` and `/v1/realtime/transcription_sessions`.
+    Session,
+}
+
+impl Opening {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Call, Self::Secret, Self::Session];
+}
+
 /// A conversation in both directions on one connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Socket {
@@ -101,6 +144,16 @@ pub enum Socket {
 impl Socket {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Live, Self::Realtime, Self::Responses];
+
+    /// The conversation that a WebSocket to this path of api.openai.com carries.
+    pub fn recognise(path: &str) -> Option<Self> {
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/v1/live/sessions" => Some(Self::Live),
+            "/v1/realtime" => Some(Self::Realtime),
+            "/v1/responses" => Some(Self::Responses),
+            _ => None,
+        }
+    }
 }
 
 /// What a request asks for.
@@ -108,12 +161,14 @@ impl Socket {
 pub enum Endpoint {
     /// A call that names a model in its body.
     Call(Dialect),
-    /// Something that an earlier call made.
+    /// Something that an earlier call made, or the making of what names no model and lives on: batches, runs, trainings.
     Job(Job),
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`, the id percent-decoded.
     Model(String),
+    /// The way to a realtime conversation; free.
+    Opening(Opening),
     /// Anything else under the host.
     Other,
     /// A WebSocket.
@@ -125,11 +180,16 @@ impl Endpoint {
     pub fn recognise(method: &Method, path: &str) -> Self {
         let Some(below) = path.strip_prefix("/v1") else { return Self::Other };
         let below = below.strip_suffix('/').unwrap_or(below);
+        if *method == Method::POST
+            && let Some(dialect) = paths::dialect(below)
+        {
+            return Self::Call(dialect);
+        }
+        if let Some(job) = paths::job(method, below) {
+            return Self::Job(job);
+        }
         if *method == Method::POST {
-            return match Dialect::ALL.into_iter().find(|dialect| dialect.path() == below) {
-                Some(dialect) => Self::Call(dialect),
-                None => Self::Other,
-            };
+            return paths::opening(below).map_or(Self::Other, Self::Opening);
         }
         if *method != Method::GET {
             return Self::Other;
@@ -147,22 +207,30 @@ impl Endpoint {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Call(Dialect::Chat) => "/v1/chat/completions",
+            Self::Call(Dialect::Compaction) => "/v1/responses/compact",
             Self::Call(Dialect::Completion) => "/v1/completions",
+            Self::Call(Dialect::Decision) => "/v1/decisions",
             Self::Call(Dialect::Embeddings) => "/v1/embeddings",
             Self::Call(Dialect::ImageEdit) => "/v1/images/edits",
             Self::Call(Dialect::ImageGeneration) => "/v1/images/generations",
             Self::Call(Dialect::ImageVariation) => "/v1/images/variations",
+            Self::Call(Dialect::InputTokens) => "/v1/responses/input_tokens",
             Self::Call(Dialect::Moderation) => "/v1/moderations",
             Self::Call(Dialect::Responses) => "/v1/responses",
             Self::Call(Dialect::Speech) => "/v1/audio/speech",
             Self::Call(Dialect::Transcription) => "/v1/audio/transcriptions",
             Self::Call(Dialect::Translation) => "/v1/audio/translations",
+            Self::Call(Dialect::Video) => "/v1/videos",
+            Self::Call(Dialect::VideoExtension) => "/v1/videos/extensions",
             Self::Job(Job::Batch) => "/v1/batches",
             Self::Job(Job::FineTuning) => "/v1/fine_tuning/jobs",
             Self::Job(Job::Response) => "/v1/responses/{id}",
             Self::Job(Job::Run) => "/v1/threads/runs",
-            Self::Job(Job::Video) => "/v1/videos",
+            Self::Job(Job::Video) => "/v1/videos/{id}",
             Self::Models | Self::Model(_) => "/v1/models",
+            Self::Opening(Opening::Call) => "/v1/realtime/calls",
+            Self::Opening(Opening::Secret) => "/v1/realtime/client_secrets",
+            Self::Opening(Opening::Session) => "/v1/realtime/sessions",
             Self::Other => "other",
             Self::Socket(Socket::Live) => "/v1/live/sessions",
             Self::Socket(Socket::Realtime) => "/v1/realtime",
@@ -175,7 +243,9 @@ impl Endpoint {
         let calls = Dialect::ALL.into_iter().map(Self::Call);
         let jobs = Job::ALL.into_iter().map(Self::Job);
         let sockets = Socket::ALL.into_iter().map(Self::Socket);
-        calls.chain(jobs).chain(sockets).chain([Self::Models, Self::Other]).find(|endpoint| endpoint.name() == name)
+        let openings = Opening::ALL.into_iter().map(Self::Opening);
+        let others = openings.chain(sockets);
+        calls.chain(jobs).chain(others).chain([Self::Models, Self::Other]).find(|endpoint| endpoint.name() == name)
     }
 }
 
@@ -199,7 +269,7 @@ impl<'de> Deserialize<'de> for Endpoint {
 }
 
 /// Decodes `%41`; `None` where the result is no UTF-8 or an escape is broken.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -223,10 +293,21 @@ mod tests {
     fn every_operation_is_found_by_its_name() {
         let calls = Dialect::ALL.map(Endpoint::Call).into_iter();
         let others = Job::ALL.map(Endpoint::Job).into_iter().chain(Socket::ALL.map(Endpoint::Socket));
+        let others = others.chain(Opening::ALL.map(Endpoint::Opening));
         for endpoint in calls.chain(others).chain([Endpoint::Models, Endpoint::Other]) {
             assert_eq!(Endpoint::named(endpoint.name()), Some(endpoint));
         }
         assert_eq!(Endpoint::named("/v1/nothing"), None);
+    }
+
+    #[test]
+    fn a_conversation_is_found_by_its_whole_path() {
+        assert_eq!(Socket::recognise("/v1/realtime"), Some(Socket::Realtime));
+        assert_eq!(Socket::recognise("/v1/responses/"), Some(Socket::Responses));
+        assert_eq!(Socket::recognise("/v1/live/sessions"), Some(Socket::Live));
+        for path in ["/v1/realtime/calls", "/realtime", "/v1/responses/resp_1", "/v1/live", "/"] {
+            assert_eq!(Socket::recognise(path), None, "{path}");
+        }
     }
 
     #[test]

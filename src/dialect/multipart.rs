@@ -28,24 +28,61 @@ pub fn fields<const N: usize>(
     boundary: &[u8],
     wanted: &[&'static str; N],
 ) -> Result<[Option<Range<usize>>; N], Repeated> {
-    let delimiter = [b"\r\n--", boundary].concat();
-    let form = Form { body, delimiter: Finder::new(&delimiter) };
     let mut found = [const { None }; N];
-    let mut line = form.first();
-    while let Some(Line { end, last: false, .. }) = line {
-        let Some(next) = form.next(end) else { break };
-        if let Some((name, value)) = field(body, end..next.start)
-            && let Some(index) = wanted.iter().position(|wanted| wanted.as_bytes() == name)
-            && found[index].replace(value).is_some()
+    for part in parts(body, boundary).filter(|part| !part.is_file) {
+        if let Some(index) = wanted.iter().position(|wanted| wanted.as_bytes() == part.name)
+            && found[index].replace(part.value).is_some()
         {
             return Err(Repeated(wanted[index]));
         }
-        line = Some(next);
     }
     Ok(found)
 }
 
+/// The parts of a form in their order, up to where it breaks; those without a name are passed over.
+pub fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Parts<'b> {
+    let delimiter = [b"\r\n--", boundary].concat();
+    let form = Form { body, delimiter: Finder::new(&delimiter).into_owned() };
+    let line = form.first();
+    Parts { form, line }
+}
+
+/// One part of a form.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Whether it has a name of a file.
+    pub is_file: bool,
+    /// Where its value lies in the body.
+    pub value: Range<usize>,
+}
+
+/// What [`parts`] gives.
+#[derive(Debug)]
+pub struct Parts<'b> {
+    form: Form<'b>,
+    line: Option<Line>,
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        loop {
+            let Line { end, last: false, .. } = self.line.take()? else { return None };
+            let next = self.form.next(end)?;
+            let part = part(self.form.body, end..next.start);
+            self.line = Some(next);
+            if part.is_some() {
+                return part;
+            }
+        }
+    }
+}
+
 /// A line that parts the form.
+#[derive(Debug)]
 struct Line {
     /// Where the line break before it starts, which belongs to it.
     start: usize,
@@ -55,9 +92,10 @@ struct Line {
     last: bool,
 }
 
+#[derive(Debug)]
 struct Form<'b> {
     body: &'b [u8],
-    delimiter: Finder<'b>,
+    delimiter: Finder<'static>,
 }
 
 impl Form<'_> {
@@ -98,9 +136,9 @@ impl Form<'_> {
     }
 }
 
-/// Name and value of the part that lies in `part`, which starts with the line break of its delimiter.
-fn field(body: &[u8], part: Range<usize>) -> Option<(Vec<u8>, Range<usize>)> {
-    let bytes = body.get(part.clone())?;
+/// The part that lies in `at`, which starts with the line break of its delimiter.
+fn part(body: &[u8], at: Range<usize>) -> Option<Part> {
+    let bytes = body.get(at.clone())?;
     let blank = memmem::find(bytes, b"\r\n\r\n")?;
     let disposition = bytes[..blank].split(|byte| *byte == b'\n').find_map(|header| {
         let colon = memchr::memchr(b':', header)?;
@@ -108,8 +146,8 @@ fn field(body: &[u8], part: Range<usize>) -> Option<(Vec<u8>, Range<usize>)> {
         name.trim_ascii().eq_ignore_ascii_case(b"content-disposition").then_some(&value[1..])
     })?;
     let is_file = parameter(disposition, b"filename").is_some() || parameter(disposition, b"filename*").is_some();
-    let name = parameter(disposition, b"name").filter(|_| !is_file)?;
-    Some((name, part.start + blank + 4..part.end))
+    let name = parameter(disposition, b"name")?;
+    Some(Part { name, is_file, value: at.start + blank + 4..at.end })
 }
 
 /// The value of a header's parameter, quoted or not; `None` where it is missing or given twice.

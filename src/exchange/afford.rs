@@ -73,9 +73,10 @@ impl Booking {
 /// Whether an operation can cost something: what only reads, lists or stops something does not.
 fn may_cost(endpoint: &Endpoint, method: &Method, path: &str) -> bool {
     match endpoint {
-        Endpoint::Call(_) | Endpoint::Socket(_) => true,
+        Endpoint::Call(dialect) => !dialect.is_free(),
+        Endpoint::Socket(_) => true,
         Endpoint::Job(_) => method == Method::POST && !path.trim_end_matches('/').ends_with("/cancel"),
-        Endpoint::Model(_) | Endpoint::Models | Endpoint::Other => false,
+        Endpoint::Model(_) | Endpoint::Models | Endpoint::Opening(_) | Endpoint::Other => false,
     }
 }
 

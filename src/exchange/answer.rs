@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::exchange::custom::chain::Chain;
-use crate::exchange::metered::Metered;
+use crate::exchange::metered::{Metered, Parts};
+use crate::exchange::websocket::handover::Handover;
 use crate::upstream::reply::{Reply, ReplyError};
 
 /// What a client receives.
@@ -30,6 +31,8 @@ pub enum Answer {
     Metered(Box<Metered>),
     /// An upstream's reply, as it comes.
     Plain(Box<Reply>),
+    /// No body: the connection becomes a WebSocket, and this is its other end.
+    Socket(Box<Handover>),
 }
 
 impl Answer {
@@ -41,6 +44,14 @@ impl Answer {
     /// These bytes, and no proper end.
     pub fn cut(bytes: Bytes, error: ReplyError) -> Self {
         Self::Cut { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), error: Some(error), flushed: false }
+    }
+
+    /// What is left to be read of it for the meter, where its client has gone; the rest is dropped.
+    pub fn into_parts(self) -> Option<Box<Parts>> {
+        match self {
+            Self::Metered(body) => body.into_parts(),
+            _ => None,
+        }
     }
 
     /// These bytes.
@@ -71,6 +82,7 @@ impl Body for Answer {
             Self::Chain(chain) => chain.poll_piece(cx),
             Self::Metered(metered) => Pin::new(&mut **metered).poll_frame(cx),
             Self::Plain(reply) => Pin::new(&mut **reply).poll_frame(cx),
+            Self::Socket(_) => return Poll::Ready(None),
         };
         match polled {
             Poll::Ready(Some(Err(error))) => {
@@ -88,6 +100,7 @@ impl Body for Answer {
             Self::Full(bytes) => bytes.is_none(),
             Self::Metered(metered) => metered.is_end_stream(),
             Self::Plain(reply) => reply.is_end_stream(),
+            Self::Socket(_) => true,
         }
     }
 
@@ -97,6 +110,7 @@ impl Body for Answer {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Metered(metered) => metered.size_hint(),
             Self::Plain(reply) => reply.size_hint(),
+            Self::Socket(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 use crate::policy::target::Credential;
@@ -16,7 +16,38 @@ pub fn has_credential(headers: &HeaderMap) -> bool {
             !value.is_empty() && !value.eq_ignore_ascii_case(b"bearer")
         })
     };
-    full(&AUTHORIZATION) || full(&API_KEY)
+    full(&AUTHORIZATION) || full(&API_KEY) || protocols(headers).any(|name| name.starts_with(KEY_PROTOCOL))
+}
+
+/// The protocols that a WebSocket offers.
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// Makes the headers of a WebSocket's handshake fit for a target, with the target's own credential.
+///
+/// No extension is offered: nothing could be read of messages that an extension has changed. A page's key, and whose it
+/// is, stand among the protocols, and stay there only for the host that the page asked for.
+pub fn toward_socket(headers: &mut HeaderMap, credential: &Credential) {
+    let is_clients = |name: &&str| CLIENTS_PROTOCOLS.iter().any(|prefix| name.starts_with(prefix));
+    let kept: Vec<&str> = protocols(headers).filter(|name| !is_clients(name)).collect();
+    let kept = (!kept.is_empty()).then(|| kept.join(", "));
+    toward_upstream(headers, credential);
+    if *credential != Credential::Clients {
+        headers.remove(SEC_WEBSOCKET_PROTOCOL);
+        if let Some(Ok(kept)) = kept.map(|kept| HeaderValue::from_str(&kept)) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, kept);
+        }
+    }
+    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    switching(headers);
+}
+
+/// Says that the connection becomes a WebSocket.
+pub fn switching(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// Makes a request's headers fit for a target, with the target's own credential.
@@ -143,8 +174,10 @@ const CLIENTS_OWN: [HeaderName; 8] = [
     SEC_WEBSOCKET_PROTOCOL,
     HeaderName::from_static("x-api-key"),
 ];
-/// Before the key among the protocols of a WebSocket.
+/// How a page's key begins, which it cannot send in a header.
 const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
+/// What a page says about itself among the protocols.
+const CLIENTS_PROTOCOLS: [&str; 3] = [KEY_PROTOCOL, "openai-organization.", "openai-project."];
 const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -218,6 +251,41 @@ mod tests {
             toward_upstream(&mut bare, &credential);
             assert!(bare.is_empty());
         }
+    }
+
+    #[test]
+    fn a_pages_key_is_swapped_and_its_other_protocols_stay() {
+        let offered = "realtime, openai-insecure-api-key.sk-page, openai-project.p,openai-beta.realtime-v1";
+        let page = || {
+            let fields = [
+                ("sec-websocket-protocol", offered),
+                ("sec-websocket-extensions", "permessage-deflate"),
+                ("sec-websocket-key", "a"),
+                ("connection", "keep-alive, Upgrade"),
+                ("upgrade", "websocket"),
+            ];
+            let named = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            named.into_iter().collect::<HeaderMap>()
+        };
+        assert!(has_credential(&page()));
+        for (credential, protocols) in [
+            (Credential::Clients, offered),
+            (Credential::ApiKey(Secret::new("k")), "realtime, openai-beta.realtime-v1"),
+            (Credential::Bearer(Secret::new("k")), "realtime, openai-beta.realtime-v1"),
+        ] {
+            let mut headers = page();
+            toward_socket(&mut headers, &credential);
+            assert_eq!(headers[SEC_WEBSOCKET_PROTOCOL], protocols);
+            assert_eq!(
+                (&headers[CONNECTION], &headers[UPGRADE]),
+                (&"Upgrade".parse().unwrap(), &"websocket".parse().unwrap())
+            );
+            assert!(!headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) && headers.contains_key("sec-websocket-key"));
+        }
+        let mut only = HeaderMap::new();
+        only.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("openai-insecure-api-key.sk-page"));
+        toward_socket(&mut only, &Credential::None);
+        assert!(!only.contains_key(SEC_WEBSOCKET_PROTOCOL));
     }
 
     #[test]

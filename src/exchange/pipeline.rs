@@ -1,7 +1,7 @@
 //! The steps that every intercepted request runs through, on one screen.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts as Head;
@@ -13,16 +13,24 @@ use tokio::time::Instant;
 
 use crate::dialect::call::{Call, CallError, Edits};
 use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::facts::Facts;
+use crate::dialect::paths;
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::caller::{bounded, caller};
+use crate::exchange::counting::counts_tokens;
+use crate::exchange::counting::input::Input;
+use crate::exchange::counting::reckoning::Reckoning;
+use crate::exchange::counting::yardstick::Yardstick;
 use crate::exchange::fault::Fault;
 use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
 use crate::exchange::parts::RelayParts;
 use crate::exchange::receipt::Booking;
-use crate::exchange::{cors, headers, models};
+use crate::exchange::{cors, headers, models, websocket};
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
+use crate::meter::sight::Sight;
 use crate::net::host::HostPort;
 use crate::policy::routing::Ask;
 use crate::policy::target::Target;
@@ -56,12 +64,17 @@ impl Exchange<'_> {
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         let endpoint = Endpoint::recognise(&head.method, path.path());
         let mut booking = self.booking(policy, endpoint, &head);
+        booking.stream = matches!(booking.endpoint, Endpoint::Job(_)) && asks_for_events(&path);
         if let Err(fault) = self.admit(&head) {
             booking.refuse(fault.status.as_u16(), fault.code.unwrap_or("refused"));
             return Err(fault);
         }
         if cors::is_preflight(&head) {
             return Ok(cors::preflight(&head));
+        }
+        if websocket::is_asked(&head) {
+            // Boxed because it is rare, and would make every exchange larger.
+            return Box::pin(self.socket(head, path, booking)).await;
         }
         match booking.endpoint.clone() {
             Endpoint::Call(dialect) => {
@@ -72,13 +85,14 @@ impl Exchange<'_> {
                 self.call(head, path, &mut booking, &call).await
             }
             Endpoint::Models | Endpoint::Model(_) => self.models(&head, path, &booking).await,
-            Endpoint::Job(_) | Endpoint::Other | Endpoint::Socket(_) => {
+            Endpoint::Job(_) | Endpoint::Opening(_) | Endpoint::Other | Endpoint::Socket(_) => {
                 self.other(&head, path, body, &mut booking).await
             }
         }
     }
 
     fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
+        let begins = matches!(endpoint, Endpoint::Job(_)) && paths::begins(&head.method, head.uri.path());
         Booking {
             ledger: self.relay.ledger.clone(),
             policy,
@@ -95,6 +109,7 @@ impl Exchange<'_> {
             tier: None,
             bytes_up: 0,
             hold: None,
+            facts: Facts { begins, ..Facts::default() },
         }
     }
 
@@ -138,6 +153,7 @@ impl Exchange<'_> {
         booking.model = call.model.as_deref().map(bounded);
         booking.stream = call.stream;
         booking.tier.clone_from(&call.tier);
+        booking.facts.clone_from(&call.facts);
         Ok(call)
     }
 
@@ -181,18 +197,25 @@ impl Exchange<'_> {
                 sent.remove(CONTENT_ENCODING);
             }
             headers::narrow_codings(&mut sent, injected || (target.drops_empty_chunks && call.stream));
-            let mut request = Request::new(Outbound::pieces(outgoing.pieces));
+            let sent_out = Arc::<AtomicBool>::default();
+            let outbound = Outbound::pieces(outgoing.pieces).telling(Arc::clone(&sent_out));
+            let mut request = Request::new(outbound);
             *request.method_mut() = head.method.clone();
             *request.uri_mut() = target.path.clone().into();
             *request.headers_mut() = sent;
             let passed = Passed {
                 stream: call.stream,
-                metered: true,
+                metered: Some(Sight::of(&booking.endpoint)),
                 injected,
                 drops_empty_chunks: target.drops_empty_chunks,
+                taken_down: counts_tokens(call.dialect).then_some(call.dialect),
                 ..Passed::from(target, from_page)
             };
-            let mut attempt = Attempt::new(target, booking.attempt(number, target), passed);
+            let mut receipt = booking.attempt(number, target);
+            if passed.taken_down.is_some() {
+                receipt = receipt.counted_by(self.reckoning(call), sent_out);
+            }
+            let mut attempt = Attempt::new(target, receipt, passed);
             attempt.drains = (metering.on_disconnect == OnDisconnect::Drain).then(|| self.relay.drains.clone());
             match attempt.run(&self.relay.pool, request).await {
                 Ok(response) => return Ok(response),
@@ -203,7 +226,13 @@ impl Exchange<'_> {
         Err(tried)
     }
 
-    /// What names no model: passed on as it comes.
+    /// What counts a call for one of OpenAI's models, should nobody report what it used.
+    fn reckoning(&self, call: &Call) -> Reckoning {
+        let input = Input::of(call.dialect, call.text());
+        Reckoning { clerks: self.relay.clerks.clone(), yardstick: Yardstick::Model, input }
+    }
+
+    /// What names no model: passed on as it comes, and read where it shows what an earlier call has used.
     async fn other(
         &self,
         head: &Head,
@@ -225,14 +254,24 @@ impl Exchange<'_> {
         let body = Outbound::stream(body, Arc::clone(&count));
         let mut request = outbound(head, target.path.clone(), body);
         headers::toward_upstream(request.headers_mut(), &target.credential);
-        if target.credential.secret().is_some() {
+        let metered = matches!(booking.endpoint, Endpoint::Job(_)).then(|| Sight::of(&booking.endpoint));
+        if metered.is_some() || target.credential.secret().is_some() {
             // An error reply is looked through for the key.
             headers::narrow_codings(request.headers_mut(), false);
         }
         let mut receipt = booking.attempt(1, target);
         receipt.uploading(count);
-        let attempt = Attempt::new(target, receipt, Passed::from(target, head.headers.contains_key(ORIGIN)));
-        attempt.run(&self.relay.pool, request).await.map_err(|failure: Failure| Fault::upstream(&failure))
+        let from_page = head.headers.contains_key(ORIGIN);
+        let passed = Passed { metered, stream: booking.stream, ..Passed::from(target, from_page) };
+        let mut attempt = Attempt::new(target, receipt, passed);
+        let drains = booking.facts.begins && booking.policy.metering.on_disconnect == OnDisconnect::Drain;
+        attempt.drains = drains.then(|| self.relay.drains.clone());
+        let answered = attempt.run(&self.relay.pool, request).await;
+        let response = answered.map_err(|failure: Failure| Fault::upstream(&failure))?;
+        if head.method == Method::POST && WEBRTC.contains(&head.uri.path()) && response.status().is_success() {
+            self.relay.ledger.gap(Gap::WebRtc);
+        }
+        Ok(response)
     }
 
     /// Model lists: the upstream's own with the custom models added.
@@ -264,7 +303,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
+    /// The targets of a call, in the order in which they are tried.
+    pub fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         // Where none of the owner's rules applies: the host that the client asked for, with its own headers.
         let origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
         let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
@@ -275,7 +315,7 @@ impl Exchange<'_> {
     }
 
     /// A configured key is spent only for a client that sent some credential of its own.
-    fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
+    pub fn spend(&self, booking: &Booking, target: &Target, sent: &HeaderMap) -> Result<(), Fault> {
         if target.credential.secret().is_none() || headers::has_credential(sent) {
             return Ok(());
         }
@@ -283,6 +323,13 @@ impl Exchange<'_> {
         Err(Fault::no_credential(&target.route.name))
     }
 }
+
+/// Whether the query of what is told once more asks for it as events.
+fn asks_for_events(path: &PathAndQuery) -> bool {
+    path.query().is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"))
+}
+/// What sets up a call whose sound goes by WebRTC.
+const WEBRTC: [&str; 2] = ["/v1/realtime/calls", "/v1/live/sessions"];
 
 /// The client's request with another path and body.
 pub fn outbound(head: &Head, path: PathAndQuery, body: Outbound) -> Request<Outbound> {

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::StatusCode;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::facts::Facts;
 use crate::exchange::caller::{bounded, name_program};
-use crate::exchange::custom::reckoning::{Reckoning, Written};
+use crate::exchange::counting::reckoning::{Reckoning, Written};
+use crate::exchange::counting::yardstick::Served;
+use crate::exchange::settle;
 use crate::ledger::Ledger;
-use crate::ledger::entry::{Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
 use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::{Price, Sale};
-use crate::policy::target::{Route, Target};
+use crate::policy::target::{Route, RouteKind, Target};
 use crate::system::programs::Asked;
 use crate::units::Basis;
 
@@ -52,6 +56,8 @@ pub struct Booking {
     pub bytes_up: u64,
     /// What is reserved for it; goes with its last attempt.
     pub hold: Option<Arc<Hold>>,
+    /// What the request says that decides about its price.
+    pub facts: Facts,
 }
 
 impl Booking {
@@ -61,6 +67,25 @@ impl Booking {
         let mut entry = self.entry(number);
         entry.route = Some(target.route.clone());
         entry.model.sent = sent;
+        self.open(entry, target)
+    }
+
+    /// Opens the entry of turn `number`, from 1, on the connection that is open as attempt `attempt`.
+    ///
+    /// This is a booking of its own, with the turn's own moment and model; a turn whose model nobody asked for is not
+    /// priced by what the target's deployment is.
+    pub fn turn(&self, number: u32, attempt: u32, target: &Target) -> Receipt {
+        let mut entry = self.entry(attempt);
+        let connection = std::mem::replace(&mut entry.id, "".into());
+        entry.id = format!("{connection}-t{number}").into();
+        entry.session = Some(connection);
+        entry.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        entry.route = Some(target.route.clone());
+        entry.model.sent.clone_from(&self.model);
+        self.open(entry, target)
+    }
+
+    fn open(&self, entry: Entry, target: &Target) -> Receipt {
         self.ledger.begin(&entry);
         Receipt(Some(Box::new(Open {
             entry,
@@ -71,8 +96,11 @@ impl Booking {
             base_model: target.base_model.clone(),
             program: self.program.clone(),
             hold: self.hold.clone(),
+            facts: self.facts.clone(),
             uploaded: None,
             deserted: None,
+            sent: None,
+            reckoning: None,
             ended: false,
         })))
     }
@@ -128,8 +156,8 @@ impl Booking {
 
 /// The open entry of one attempt.
 ///
-/// Dropped without [`Receipt::close`], it books that the client went away: but for a panic, nothing else drops an
-/// exchange.
+/// Dropped without [`Receipt::close`], it books that the client went away, and what the upstream had taken in by then:
+/// but for a panic, nothing else drops an exchange.
 #[derive(Debug)]
 pub struct Receipt(Option<Box<Open>>);
 
@@ -143,10 +171,15 @@ struct Open {
     base_model: Option<Arc<str>>,
     program: Asked,
     hold: Option<Arc<Hold>>,
+    facts: Facts,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
-    /// Says whether the client has left while the whole reply was awaited.
+    /// Says whether the client has left while the reply was awaited.
     deserted: Option<Arc<AtomicBool>>,
+    /// Says whether the request has gone to the upstream.
+    sent: Option<Arc<AtomicBool>>,
+    /// Counts what the upstream does not report.
+    reckoning: Option<Reckoning>,
     /// Its duration is known already.
     ended: bool,
 }
@@ -182,6 +215,64 @@ impl Receipt {
         }
     }
 
+    /// Its usage is booked by somebody else.
+    pub fn defer(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.entry.deferred = true;
+        }
+    }
+
+    /// What the upstream does not report is counted, if it may have cost something: `sent` says whether the request
+    /// has gone out.
+    #[must_use]
+    pub fn counted_by(mut self, reckoning: Reckoning, sent: Arc<AtomicBool>) -> Self {
+        if let Some(open) = &mut self.0 {
+            open.reckoning = Some(reckoning);
+            open.sent = Some(sent);
+        }
+        self
+    }
+
+    /// What counts the attempt, if anything does; after that nothing does.
+    pub fn take_reckoning(&mut self) -> Option<Reckoning> {
+        self.0.as_mut().and_then(|open| open.reckoning.take())
+    }
+
+    /// The client left, and this became of the upstream.
+    pub fn left(&mut self, after: AfterClose) {
+        if let Some(open) = &mut self.0 {
+            open.entry.after_close = Some(after);
+        }
+    }
+
+    /// The model that is believed to serve, `told` being what the reply names.
+    pub fn served_by(&self, told: Option<&str>) -> Option<Served> {
+        let open = self.0.as_ref()?;
+        let at_home = open.entry.route.as_ref().is_some_and(|route| route.kind == RouteKind::Origin);
+        let model = &open.entry.model;
+        let names = [
+            (open.base_model.as_deref(), true),
+            (told, true),
+            (model.sent.as_deref(), at_home),
+            (model.asked.as_deref(), at_home),
+        ];
+        let named = names.into_iter().filter_map(|(name, certain)| Some(Served { name: name?.into(), certain }));
+        let mut named: Vec<Served> = named.collect();
+        let best = named.iter().position(Served::is_known).unwrap_or(0);
+        (best < named.len()).then(|| named.swap_remove(best))
+    }
+
+    /// The same entry, for whoever ends it later; what its call took is fixed now.
+    #[must_use]
+    pub fn handed_over(&mut self) -> Self {
+        let mut open = self.0.take();
+        if let Some(open) = &mut open {
+            open.entry.duration_ms = millis(open.begun);
+            open.ended = true;
+        }
+        Self(open)
+    }
+
     /// More of the reply came.
     pub fn received(&mut self, bytes: usize) {
         if let Some(open) = &mut self.0 {
@@ -201,20 +292,18 @@ impl Receipt {
         }
     }
 
-    /// Books the attempt as soon as `reckoning` has counted what nobody reported.
-    pub fn close_counted(&mut self, end: End<'_>, reckoning: Reckoning, written: Written) {
-        let Some(mut open) = self.0.take() else { return };
-        let End { outcome, mut reading, error } = end;
-        // The time that counting takes is not the call's.
-        open.entry.duration_ms = millis(open.begun);
-        open.ended = true;
-        let error: Option<Box<str>> = error.map(Into::into);
-        // Still a receipt, so that it is booked also where counting panics.
-        let mut receipt = Self(Some(open));
-        reckoning.hand(written, move |counted| {
-            counted.fill(&mut reading);
-            receipt.close(outcome, Some(reading), error.as_deref());
-        });
+    /// Books that the client left before there was a reply.
+    fn abandon(&mut self) {
+        let Some(open) = &mut self.0 else { return };
+        let says = |flag: &Option<Arc<AtomicBool>>| flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        // It would have been read on for, had there been time and room.
+        let after = if says(&open.deserted) { AfterClose::GivenUp } else { AfterClose::Cancelled };
+        open.entry.after_close.get_or_insert(after);
+        if !says(&open.sent) {
+            open.reckoning = None;
+        }
+        let end = End { outcome: Outcome::ClientClosed, reading: Reading::default(), error: None };
+        self.conclude(end, Written::default());
     }
 }
 
@@ -230,28 +319,67 @@ pub struct End<'a> {
 }
 
 impl Open {
-    fn close(self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
-        let Self { mut entry, begun, ledger, policy, own_price, base_model, program, hold, uploaded, deserted, ended } =
-            self;
-        name_program(&mut entry.client, &program);
+    fn close(mut self, outcome: Outcome, reading: Option<Reading>, error: Option<&str>) {
+        let Self { entry, begun, ledger, facts, program, uploaded, deserted, ended, .. } = &mut self;
+        name_program(&mut entry.client, program);
         if let Some(uploaded) = uploaded {
             entry.bytes_up = uploaded.load(Ordering::Relaxed);
         }
-        if !ended {
-            entry.duration_ms = millis(begun);
+        if !*ended {
+            entry.duration_ms = millis(*begun);
         }
-        let deserted = deserted.is_some_and(|deserted| deserted.load(Ordering::Relaxed));
+        let deserted = deserted.as_ref().is_some_and(|deserted| deserted.load(Ordering::Relaxed));
         entry.outcome = if deserted && outcome == Outcome::Ok { Outcome::ClientClosed } else { outcome };
-        entry.error = error.map(Into::into);
-        if let Some(reading) = reading {
-            entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));
-            entry.usage = reading.usage;
-            entry.basis = reading.basis;
-            entry.raw_usage = reading.raw_usage;
-            entry.model.served = reading.served_model.as_deref().map(bounded);
-            entry.tier.served = reading.tier;
-            entry.upstream_id = reading.upstream_id;
+        if deserted {
+            entry.after_close.get_or_insert(AfterClose::Drained);
         }
+        entry.error = error.map(Into::into);
+        let mut reading = reading.unwrap_or_default();
+        let shown = settle::settle(entry, &mut reading, facts.begins, ledger);
+        let parts: Vec<_> = (2..).zip(shown).map(|(number, shown)| (self.part(number), shown)).collect();
+        self.book(reading);
+        parts.into_iter().for_each(|(part, shown)| part.book(shown));
+    }
+
+    /// One object of the list that this call asked for.
+    fn part(&self, number: u32) -> Self {
+        let whole = &self.entry;
+        let entry = Entry {
+            id: format!("{}-{number}", whole.id).into(),
+            session: Some(Arc::clone(&whole.id)),
+            bytes_up: 0,
+            bytes_down: 0,
+            ..whole.clone()
+        };
+        Self {
+            entry,
+            begun: self.begun,
+            ledger: self.ledger.clone(),
+            policy: Arc::clone(&self.policy),
+            own_price: self.own_price.clone(),
+            base_model: self.base_model.clone(),
+            program: self.program.clone(),
+            hold: None,
+            facts: Facts::default(),
+            uploaded: None,
+            deserted: None,
+            sent: None,
+            reckoning: None,
+            ended: true,
+        }
+    }
+
+    /// Writes the line of what was read.
+    fn book(self, reading: Reading) {
+        let Self { mut entry, ledger, policy, own_price, base_model, facts, hold, .. } = self;
+        entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));
+        entry.usage = reading.usage;
+        entry.basis = reading.basis;
+        entry.raw_usage = reading.raw_usage;
+        entry.model.served = reading.served_model.as_deref().map(bounded);
+        entry.tier.served = reading.tier;
+        entry.upstream_id = reading.upstream_id;
+        settle::supplement(&mut entry, &reading.extra, &facts);
         if entry.endpoint == Endpoint::Call(Dialect::Embeddings)
             && let Some(usage) = &mut entry.usage
         {
@@ -282,7 +410,7 @@ impl Drop for Receipt {
         if std::thread::panicking() {
             return self.close(Outcome::Unknown, None, Some("the gate failed"));
         }
-        self.close(Outcome::ClientClosed, None, None);
+        self.abandon();
     }
 }
 
@@ -339,6 +467,7 @@ mod tests {
             tier: None,
             bytes_up: 0,
             hold: None,
+            facts: Facts::default(),
         }
     }
 

@@ -19,16 +19,18 @@ use crate::exchange::caller::proxy_user;
 use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
 use crate::exchange::peer::Peer;
+use crate::exchange::websocket::is_mentioned;
 use crate::ingress::portal;
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
 use crate::net::host::{Host, HostPort};
 use crate::net::prefixed::Prefixed;
 use crate::net::strict::Strict;
-use crate::policy::interception::serves_models;
+use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
-use crate::session::serve::{closing, h1, until_drained};
+use crate::session::serve::{self, Switch, closing, h1, until_drained};
 use crate::session::terminate::terminate;
 use crate::session::tunnel::tunnel;
 
@@ -60,10 +62,31 @@ impl Front {
             // Boxed like the relaying of plain HTTP: rare beside calls, and a connection at rest keeps no room for it.
             return closing(Box::pin(self.connect(request)).await);
         }
+        if is_mentioned(request.headers()) {
+            return Box::pin(self.switched(request)).await;
+        }
+        self.relay(request).await
+    }
+
+    async fn relay(&self, request: Request<Incoming>) -> Response<Answer> {
         if request.uri().authority().is_some() {
             return self.forward(request).await;
         }
         self.base_url(request).await
+    }
+
+    /// A request that speaks of a WebSocket; its connection is one afterwards, or over.
+    async fn switched(&self, mut request: Request<Incoming>) -> Response<Answer> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let switch = Switch::default();
+        let response = switch.take_from(self.relay(request).await);
+        if let Some(outcome) = switch.outcome() {
+            self.spawn(async move |house| {
+                let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
+                outcome.follow(stream, &house.stopping).await;
+            });
+        }
+        response
     }
 
     async fn connect(&self, mut request: Request<Incoming>) -> Response<Answer> {
@@ -89,7 +112,10 @@ impl Front {
             Err(failure) => return Fault::upstream(&failure).answer(),
         };
         if serves_models(&arrival.destination.host) {
-            self.house.ledger.tunnel_unmetered_ai();
+            self.house.ledger.gap(Gap::UnmeteredAi);
+        }
+        if wants_client_certificate(&arrival.destination.host) {
+            self.house.ledger.gap(Gap::Mtls);
         }
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
@@ -103,8 +129,8 @@ impl Front {
     async fn forward(&self, request: Request<Incoming>) -> Response<Answer> {
         let uri = request.uri();
         let scheme = match uri.scheme_str() {
-            Some("http") => Scheme::Http,
-            Some("https") => Scheme::Https,
+            Some("http" | "ws") => Scheme::Http,
+            Some("https" | "wss") => Scheme::Https,
             _ => return bad_request("only http and https URLs can be relayed"),
         };
         let authority = uri.authority().map(|authority| HostPort::parse(authority.as_str(), scheme.default_port()));
@@ -180,11 +206,7 @@ impl Drop for Open {
 /// The bare stream behind an upgraded connection, with what was read beyond the head.
 fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
     let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
-    let (stream, undelivered) = parts.io.into_inner().into_parts();
-    if undelivered.is_empty() {
-        return Some(Prefixed::new(parts.read_buf, stream));
-    }
-    Some(Prefixed::new([parts.read_buf, undelivered.freeze()].concat().into(), stream))
+    Some(serve::reclaimed(parts.io, parts.read_buf))
 }
 
 fn is_own_name(host: &Host) -> bool {

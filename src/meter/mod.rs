@@ -5,40 +5,95 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
+use crate::dialect::endpoint::Dialect;
 use crate::dialect::sse::{Event, Splitter};
+use crate::meter::captions::Captions;
+use crate::meter::list::List;
 use crate::meter::reading::{Draft, Reading, is_last};
 use crate::meter::scan::Scanner;
+use crate::meter::scribe::Scribe;
+use crate::meter::sight::Sight;
 
+mod captions;
+pub mod conversation;
+pub mod extra;
+pub mod frames;
+mod letters;
+pub mod list;
+mod mend;
 pub mod reading;
 pub mod scan;
+pub mod scribe;
+pub mod sight;
 mod skim;
+mod spoken;
+pub mod transcript;
 pub mod usage;
 
 /// Watches one reply. It never fails: what it cannot read is passed over or flagged.
 #[derive(Debug)]
 pub struct Meter {
-    /// `None` for a reply that is one document.
-    splitter: Option<Splitter>,
+    form: Form,
     watch: Watch,
+}
+
+/// How a reply is written.
+#[derive(Debug)]
+enum Form {
+    /// One JSON document.
+    Document,
+    /// Server-sent events.
+    Events(Splitter),
+    /// Text.
+    Text(Captions),
 }
 
 impl Meter {
     /// For a reply that is one JSON document.
     pub fn json() -> Self {
-        Self { splitter: None, watch: Watch::default() }
+        Self { form: Form::Document, watch: Watch::default() }
     }
 
     /// For a stream of server-sent events.
     pub fn stream() -> Self {
-        Self { splitter: Some(Splitter::new()), watch: Watch::default() }
+        Self { form: Form::Events(Splitter::new()), watch: Watch::default() }
+    }
+
+    /// For a reply that is text.
+    pub fn text() -> Self {
+        Self { form: Form::Text(Captions::default()), watch: Watch::default() }
+    }
+
+    /// The same, with an eye on what such a reply may hold beside its usage.
+    #[must_use]
+    pub fn seeing(mut self, sight: Sight) -> Self {
+        if let Some(list) = List::of(sight) {
+            self.watch.scanner = Scanner::listing(list);
+        }
+        self.watch.draft = Draft::new(sight);
+        self
+    }
+
+    /// The same, that also takes down what a reply in this dialect says, until its usage is known.
+    #[must_use]
+    pub fn taking_down(mut self, dialect: Dialect) -> Self {
+        let streamed = matches!(self.form, Form::Events(_));
+        self.watch.scribe = Some(if streamed { Scribe::stream(dialect) } else { Scribe::document(dialect) });
+        self
     }
 
     /// Takes the next bytes of the upstream's own body, without any content coding.
     pub fn feed(&mut self, bytes: &Bytes) {
-        let Self { splitter, watch } = self;
-        match splitter {
-            None => watch.scanner.feed(bytes),
-            Some(splitter) => splitter.feed(bytes.clone(), |event| watch.event(&event)),
+        let Self { form, watch } = self;
+        match form {
+            Form::Document => {
+                watch.scanner.feed(bytes);
+                if let Some(scribe) = &mut watch.scribe {
+                    scribe.keep(bytes);
+                }
+            }
+            Form::Events(splitter) => splitter.feed(bytes.clone(), |event| watch.event(&event)),
+            Form::Text(captions) => captions.feed(bytes),
         }
     }
 
@@ -49,16 +104,20 @@ impl Meter {
 
     /// At the end of the body, or where it broke off.
     pub fn finish(self) -> Reading {
-        let Self { splitter, mut watch } = self;
-        let Some(splitter) = splitter else {
-            watch.draft.absorb(&watch.scanner);
-            watch.draft.reading.terminal = watch.scanner.is_complete();
-            return watch.draft.finish();
-        };
-        if let Some(event) = splitter.finish() {
-            watch.event(&event);
+        let Self { form, mut watch } = self;
+        match form {
+            Form::Document => {
+                watch.draft.absorb(&watch.scanner);
+                watch.draft.reading.terminal = watch.scanner.is_complete();
+            }
+            Form::Events(splitter) => {
+                if let Some(event) = splitter.finish() {
+                    watch.event(&event);
+                }
+            }
+            Form::Text(captions) => watch.draft.reading.extra.captions = captions.end(),
         }
-        watch.draft.finish()
+        watch.finish()
     }
 }
 
@@ -71,6 +130,8 @@ struct Watch {
     tries: u8,
     /// The bytes behind the last `"service_tier"` key that was read.
     tier: Box<[u8]>,
+    /// Takes down what is said, as long as nobody has told what it costs.
+    scribe: Option<Scribe>,
 }
 
 impl Watch {
@@ -91,7 +152,20 @@ impl Watch {
             self.scanner.restart();
             self.scanner.feed(&data);
             self.draft.absorb(&self.scanner);
+            if self.draft.reading.usage.is_some_and(|usage| reading::counts(&usage)) {
+                self.scribe = None;
+            }
         }
+        if let Some(scribe) = &mut self.scribe {
+            scribe.event(&data);
+        }
+    }
+
+    fn finish(self) -> Reading {
+        let mut reading = self.draft.finish();
+        let known = reading.usage.is_some_and(|usage| reading::counts(&usage));
+        reading.transcript = self.scribe.filter(|_| !known).map(|scribe| Box::new(scribe.finish()));
+        reading
     }
 
     /// A cheap look that lets most events of a stream go by unread.

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::meter::extra::Extra;
 use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::sight::Sight;
+use crate::meter::transcript::Transcript;
 use crate::meter::usage::{self, Nonsense};
 use crate::units::{Basis, Usage};
 
@@ -30,20 +33,46 @@ pub struct Reading {
     pub error: Option<Box<str>>,
     /// Why the reading is not to be trusted fully.
     pub flaw: Option<&'static str>,
+    /// What only some kinds of replies say.
+    pub extra: Extra,
+    /// What the reply says, where that was taken down and no usage that counts anything was told.
+    pub transcript: Option<Box<Transcript>>,
 }
 
 /// A reading while it is being made.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) reading: Reading,
+    sight: Sight,
+    /// Tools that were used, by the last document that lists them.
+    tools: Tools,
     /// The usage object that was weighed last.
     raw: Vec<u8>,
 }
 
+/// How often a model used the tools that are charged by their use.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tools {
+    /// As the reply counts them.
+    told: Option<u64>,
+    web_searches: u64,
+    file_searches: u64,
+    code_sessions: u64,
+}
+
 impl Draft {
+    /// Before a reply that may hold this.
+    pub(super) fn new(sight: Sight) -> Self {
+        Self { sight, ..Self::default() }
+    }
+
     /// Adds what one document of the reply says: the first id and model, the last tier, the last usage.
     pub(super) fn absorb(&mut self, document: &Scanner) {
         let reading = &mut self.reading;
+        if self.sight == Sight::Runs && is_part_of_run(document) {
+            return;
+        }
+        reading.extra.absorb(document, self.sight);
         if reading.upstream_id.is_none() {
             reading.upstream_id = document.find(Field::Id).and_then(name);
         }
@@ -61,6 +90,24 @@ impl Draft {
             Some(Found::Raw(raw)) => self.weigh(raw),
             Some(Found::TooLong) => self.refuse(Nonsense::TooLong, b""),
             None => {}
+        }
+        self.look_at_tools(document);
+    }
+
+    fn look_at_tools(&mut self, document: &Scanner) {
+        if let Some(list) = document.list().filter(|list| self.sight == Sight::Output && list.found.came) {
+            let found = &list.found;
+            self.tools = Tools {
+                told: self.tools.told,
+                web_searches: found.web_searches,
+                file_searches: found.file_searches,
+                code_sessions: found.code_sessions,
+            };
+        }
+        let Some(Found::Raw(raw)) = document.find(Field::Tools) else { return };
+        match usage::web_searches(raw) {
+            Ok(told) => self.tools.told = told.or(self.tools.told),
+            Err(nonsense) => self.reading.flaw = Some(nonsense.text()),
         }
     }
 
@@ -90,8 +137,12 @@ impl Draft {
     }
 
     pub(super) fn finish(mut self) -> Reading {
-        if self.reading.usage.is_some() {
+        if let Some(usage) = &mut self.reading.usage {
             self.reading.basis = Basis::Reported;
+            let used = |count: u64| (count > 0).then_some(count);
+            usage.web_searches = self.tools.told.or(used(self.tools.web_searches));
+            usage.file_searches = used(self.tools.file_searches);
+            usage.code_sessions = used(self.tools.code_sessions);
         }
         self.reading.raw_usage = serde_json::from_slice(&self.raw).ok();
         self.reading
@@ -103,12 +154,18 @@ pub(super) fn is_last(kind: &str) -> bool {
     LAST.contains(&kind)
 }
 
-fn counts(usage: &Usage) -> bool {
+/// Whether there is anything but zeros in it.
+pub(super) fn counts(usage: &Usage) -> bool {
     usage.total() > 0 || usage.seconds.is_some_and(|seconds| seconds > 0)
 }
 
+/// Whether the document is about a step, a message or the thread of a run, all of which have ids of their own.
+fn is_part_of_run(document: &Scanner) -> bool {
+    plain(document.top(Field::Object)).is_some_and(|object| object.starts_with("thread") && object != "thread.run")
+}
+
 /// A string that is not empty, cut at 128 bytes.
-fn name(found: Found<'_>) -> Option<Box<str>> {
+pub(super) fn name(found: Found<'_>) -> Option<Box<str>> {
     let Found::Raw(raw) = found else { return None };
     let text: Cow<'_, str> = match plain(Some(found)) {
         Some(text) => text.into(),
@@ -119,7 +176,7 @@ fn name(found: Found<'_>) -> Option<Box<str>> {
 }
 
 /// The content of a string that has no escape in it.
-fn plain(found: Option<Found<'_>>) -> Option<&str> {
+pub(super) fn plain(found: Option<Found<'_>>) -> Option<&str> {
     let Some(Found::Raw(raw)) = found else { return None };
     let text = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     std::str::from_utf8(text).ok().filter(|text| !text.contains('\\'))

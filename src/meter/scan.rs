@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use crate::meter::list::List;
 use crate::meter::skim::{next_mark, text_end};
 
 /// Reads a document once and remembers the raw values of the [`Field`]s at its top and inside `response`.
@@ -27,13 +28,21 @@ pub struct Scanner {
     start: usize,
     top: Slots,
     inner: Slots,
+    /// The array whose objects are read one by one.
+    list: Option<Box<List>>,
 }
 
 /// A member that is remembered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Field {
+    /// `background`
+    Background,
     /// `code`
     Code,
+    /// `container_id`
+    Container,
+    /// `duration`
+    Duration,
     /// `error`
     Error,
     /// `id`
@@ -44,8 +53,20 @@ pub enum Field {
     Model,
     /// `object`
     Object,
+    /// `quality`
+    Quality,
+    /// `seconds`
+    Seconds,
+    /// `size`
+    Size,
+    /// `status`
+    Status,
     /// `service_tier`
     Tier,
+    /// `tool_usage`
+    Tools,
+    /// `trained_tokens`
+    Trained,
     /// `usage`
     Usage,
 }
@@ -65,16 +86,35 @@ impl Scanner {
         Self::default()
     }
 
+    /// Before a document, the objects in whose array `list` are to be read as well.
+    pub fn listing(list: List) -> Self {
+        Self { list: Some(Box::new(list)), ..Self::default() }
+    }
+
     /// Forgets everything and stands before the next document.
     pub fn restart(&mut self) {
         let mut kept = mem::take(&mut self.kept);
         kept.clear();
-        *self = Self { kept, ..Self::default() };
+        let mut list = self.list.take();
+        if let Some(list) = &mut list {
+            list.restart();
+        }
+        *self = Self { kept, list, ..Self::default() };
     }
 
     /// Takes the next bytes of the document.
-    pub fn feed(&mut self, mut bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.advance(bytes);
+    }
+
+    /// The same up to the end of the document; gives how many bytes belonged to it.
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> usize {
+        let length = bytes.len();
+        let mut bytes = bytes;
         while let Some(&first) = bytes.first() {
+            if self.is_complete() {
+                break;
+            }
             let used = match self.place {
                 Place::Start => self.open(first),
                 Place::Member => self.member(first),
@@ -84,6 +124,7 @@ impl Scanner {
                 Place::Text { escaped } => self.skim_text(bytes, escaped),
                 Place::Nest => self.skim_nest(bytes),
                 Place::Scalar => self.skim_scalar(bytes),
+                Place::List => self.read_list(bytes),
                 Place::Complete | Place::Broken => bytes.len(),
             };
             bytes = &bytes[used..];
@@ -91,6 +132,12 @@ impl Scanner {
                 bytes = bytes.trim_ascii_start();
             }
         }
+        length - bytes.len()
+    }
+
+    /// What was read of the array whose objects are wanted.
+    pub fn list(&self) -> Option<&List> {
+        self.list.as_deref()
     }
 
     /// Whether the object has ended.
@@ -189,6 +236,13 @@ impl Scanner {
                 return 1;
             }
         }
+        if byte == b'['
+            && let Some(list) = self.list.as_mut().filter(|list| list.key() == key)
+        {
+            list.begin();
+            self.place = Place::List;
+            return 1;
+        }
         match byte {
             b'"' => self.place = Place::Text { escaped: false },
             b'{' | b'[' => {
@@ -203,6 +257,19 @@ impl Scanner {
         }
         self.keep(&[byte]);
         1
+    }
+
+    fn read_list(&mut self, bytes: &[u8]) -> usize {
+        let Some(list) = &mut self.list else { return 0 };
+        let used = list.feed(bytes);
+        if list.is_over() {
+            self.place = Place::Member;
+        } else if list.is_odd() {
+            // The rest of the array goes by like any other.
+            self.nest = 1;
+            self.place = Place::Nest;
+        }
+        used
     }
 
     fn skim_text(&mut self, bytes: &[u8], escaped: bool) -> usize {
@@ -303,6 +370,8 @@ enum Place {
     Nest,
     /// In a number or a word.
     Scalar,
+    /// In the array whose objects are read.
+    List,
     Complete,
     Broken,
 }
@@ -349,14 +418,23 @@ pub const LONGEST: usize = 64 << 10;
 /// The most bytes that are remembered of a document.
 const ROOM: usize = 4 * LONGEST;
 
-const FIELDS: [(&[u8], Field); 8] = [
+const FIELDS: [(&[u8], Field); 17] = [
+    (b"background", Field::Background),
     (b"code", Field::Code),
+    (b"container_id", Field::Container),
+    (b"duration", Field::Duration),
     (b"error", Field::Error),
     (b"id", Field::Id),
     (b"type", Field::Kind),
     (b"model", Field::Model),
     (b"object", Field::Object),
+    (b"quality", Field::Quality),
+    (b"seconds", Field::Seconds),
+    (b"size", Field::Size),
+    (b"status", Field::Status),
     (b"service_tier", Field::Tier),
+    (b"tool_usage", Field::Tools),
+    (b"trained_tokens", Field::Trained),
     (b"usage", Field::Usage),
 ];
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::trim::Trim;
+use crate::meter::sight::Sight;
 use crate::units::{Basis, Usage};
 
 /// A recorded reply and what is expected of it.
@@ -47,7 +48,14 @@ impl Case {
     }
 
     fn meter(&self) -> Meter {
-        if self.stream { Meter::stream() } else { Meter::json() }
+        let meter = if self.stream { Meter::stream() } else { Meter::json() };
+        meter.seeing(match self.path.parent().unwrap().file_name().unwrap().to_str().unwrap() {
+            "batches" => Sight::Jobs,
+            "images" => Sight::Pictures,
+            "responses" => Sight::Output,
+            "runs" => Sight::Runs,
+            _ => Sight::Plain,
+        })
     }
 
     fn trim(&self) -> Trim {
@@ -67,7 +75,7 @@ impl Case {
     /// What the client gets, and what the meter reads when it is shown the events on the way.
     fn relay(&self, pieces: &[&[u8]]) -> (Vec<u8>, Reading) {
         let mut rewriter = Rewriter::new(self.trim());
-        let mut meter = Meter::stream();
+        let mut meter = self.meter();
         let mut out = Vec::new();
         for piece in pieces {
             let sent = rewriter.feed(Bytes::copy_from_slice(piece), |event| meter.event(event));
@@ -298,4 +306,62 @@ fn an_event_too_large_is_flagged_and_the_rest_is_read() {
     let reading = meter.finish();
     assert!(reading.flaw.is_some());
     assert_eq!(reading.usage, tokens(3, 1));
+}
+
+#[test]
+fn of_a_run_only_its_own_object_is_read() {
+    let run = Case::named("runs/completed");
+    let reading = run.read(&[&run.body]);
+    assert_eq!(reading.upstream_id.as_deref(), Some("run_31"));
+    assert_eq!(reading.extra.status.as_deref(), Some("completed"));
+    assert!(reading.terminal);
+    let text = std::str::from_utf8(&run.body).unwrap();
+    let cut = &run.body[..text.find("event: thread.run.completed").unwrap()];
+    let reading = run.read(&[cut]);
+    assert_eq!(
+        (reading.usage, reading.extra.status.as_deref()),
+        (None, Some("queued")),
+        "a step's usage is not its run's"
+    );
+}
+
+#[test]
+fn how_a_job_stands_and_what_was_made_is_read_beside_its_usage() {
+    let extra = |name: &str| {
+        let case = Case::named(name);
+        case.read(&[&case.body]).extra
+    };
+    assert_eq!(extra("batches/completed").status.as_deref(), Some("completed"));
+    assert_eq!(extra("audio/verbose").duration, Some(9));
+    let picture = extra("images/stream");
+    assert_eq!((picture.size.as_deref(), picture.quality.as_deref()), (Some("1024x1024"), Some("high")));
+    assert_eq!(extra("images/generation").pictures, Some(1));
+    let background = r#"{"id":"resp_1","status":"queued","background":true,"usage":null}"#;
+    assert!(json(background).extra.background);
+    assert!(!json(&background.replace("true", "\"true\"")).extra.background);
+}
+
+#[test]
+fn each_object_of_a_list_is_read_for_itself() {
+    let batch = Case::named("batches/completed");
+    let one = std::str::from_utf8(&batch.body).unwrap();
+    let list = format!(
+        r#"{{"object":"list","data":[{one},{{"id":"batch_8","usage":{{"input_tokens":-1}}}}],"has_more":false}}"#
+    );
+    let mut meter = Meter::json().seeing(Sight::Jobs);
+    meter.feed(&Bytes::from(list));
+    let reading = meter.finish();
+    assert_eq!((reading.usage, reading.upstream_id), (None, None), "the list itself has none");
+    let [first, second] = &reading.extra.listed[..] else { panic!("two batches are listed") };
+    assert_eq!(first.usage, batch.read(&[&batch.body]).usage);
+    assert_eq!(first.served_model.as_deref(), Some("gpt-5-2025-08-07"));
+    assert_eq!((second.usage, second.flaw.is_some()), (None, true));
+}
+
+#[test]
+fn text_is_read_for_its_captions_alone() {
+    let mut meter = Meter::text().seeing(Sight::Captions);
+    meter.feed(&Bytes::from_static(b"{\"usage\":{\"input_tokens\":1}}\n00:00,000 --> 00:07,100\n"));
+    let reading = meter.finish();
+    assert_eq!((reading.usage, reading.extra.captions), (None, Some(8)));
 }

@@ -55,6 +55,11 @@ impl Nonsense {
     }
 }
 
+/// A count alone, such as `trained_tokens`.
+pub fn count(raw: &[u8]) -> Result<u64, Nonsense> {
+    serde_json::from_slice::<Count>(raw).map(|count| count.0).map_err(|_| Nonsense::Count)
+}
+
 /// All spellings at once: `CompletionUsage`, `ResponseUsage`, images, transcriptions, realtime.
 #[derive(Deserialize)]
 struct Object<'a> {
@@ -81,7 +86,10 @@ impl Object<'_> {
         Ok(Usage {
             input: larger([self.prompt_tokens, self.input_tokens]),
             cached_input: detail(&input, |details| details.cached_tokens),
+            cached_audio: detail(&input, |details| details.cached_tokens_details?.audio_tokens),
+            cached_image: detail(&input, |details| details.cached_tokens_details?.image_tokens),
             cache_write: detail(&input, |details| details.cache_write_tokens),
+            cache_write_12h: detail(&input, |details| details.cache_write_tokens_details?.ttl_12h_tokens),
             audio_input: detail(&input, |details| details.audio_tokens),
             image_input: detail(&input, |details| details.image_tokens),
             output: larger([self.completion_tokens, self.output_tokens]),
@@ -98,10 +106,46 @@ impl Object<'_> {
 #[derive(Deserialize)]
 struct Details {
     cached_tokens: Option<Count>,
+    cached_tokens_details: Option<Kinds>,
     cache_write_tokens: Option<Count>,
+    cache_write_tokens_details: Option<Lives>,
     audio_tokens: Option<Count>,
     image_tokens: Option<Count>,
     reasoning_tokens: Option<Count>,
+}
+
+/// The kinds of cached tokens.
+#[derive(Clone, Copy, Deserialize)]
+struct Kinds {
+    audio_tokens: Option<Count>,
+    image_tokens: Option<Count>,
+    #[serde(rename = "text_tokens")]
+    _text: Option<Count>,
+}
+
+/// How long what was written to the cache lives there.
+#[derive(Clone, Copy, Deserialize)]
+struct Lives {
+    #[serde(rename = "ttl_30m_tokens")]
+    _ttl_30m: Option<Count>,
+    ttl_12h_tokens: Option<Count>,
+}
+
+/// Reads what a response says of the tools that it used: how often it searched the web.
+pub fn web_searches(raw: &[u8]) -> Result<Option<u64>, Nonsense> {
+    let tools: Tools = serde_json::from_slice(raw).map_err(|_| Nonsense::Count)?;
+    Ok(tools.web_search.and_then(|web| web.num_requests).map(|count| count.0))
+}
+
+/// `tool_usage` of a response.
+#[derive(Deserialize)]
+struct Tools {
+    web_search: Option<WebSearch>,
+}
+
+#[derive(Deserialize)]
+struct WebSearch {
+    num_requests: Option<Count>,
 }
 
 /// A whole number from 0 to 2^63 - 1.

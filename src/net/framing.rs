@@ -185,7 +185,7 @@ enum State {
     Head {
         after_cr: bool,
     },
-    /// After a CONNECT: no longer HTTP.
+    /// After a CONNECT, or a request to become a WebSocket: no longer HTTP, or the end.
     Opaque,
 }
 
@@ -209,7 +209,8 @@ enum Chunks {
 fn read_head(head: &[u8]) -> Result<State, &'static str> {
     let mut lines = Lines(head);
     let request = lines.next().ok_or("request line missing")?;
-    let (is_connect, is_1_1) = read_request_line(request)?;
+    let (method, is_1_1) = read_request_line(request)?;
+    let is_connect = method == b"CONNECT";
     let mut fields = Fields::default();
     for line in lines {
         if line.is_empty() {
@@ -225,13 +226,16 @@ fn read_head(head: &[u8]) -> Result<State, &'static str> {
         (Some(_), _) | (_, true) if is_connect => Err("CONNECT with a body"),
         (_, true) if !is_1_1 => Err("Transfer-Encoding in HTTP/1.0"),
         (None, false) if is_connect => Ok(State::Opaque),
+        // Whoever answers it otherwise than with a switch closes the connection.
+        (None | Some(0), false) if method == b"GET" && is_1_1 && fields.is_websocket() => Ok(State::Opaque),
         (None | Some(0), false) => Ok(State::HEAD),
         (Some(length), false) => Ok(State::Body(length)),
         (None, true) => Ok(State::Chunks(Chunks::Size { value: 0, digits: 0 })),
     }
 }
 
-fn read_request_line(line: &[u8]) -> Result<(bool, bool), &'static str> {
+/// The method, and whether the version is 1.1.
+fn read_request_line(line: &[u8]) -> Result<(&[u8], bool), &'static str> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -248,12 +252,11 @@ fn read_request_line(line: &[u8]) -> Result<(bool, bool), &'static str> {
         b"HTTP/1.0" => false,
         _ => return Err("version not supported"),
     };
-    let is_connect = method == b"CONNECT";
-    if is_connect {
+    if method == b"CONNECT" {
         let authority = std::str::from_utf8(target).map_err(|_| "CONNECT authority malformed")?;
         HostPort::parse_connect(authority).map_err(|_| "CONNECT authority malformed")?;
     }
-    Ok((is_connect, is_1_1))
+    Ok((method, is_1_1))
 }
 
 #[derive(Default)]
@@ -261,9 +264,17 @@ struct Fields {
     chunked: bool,
     hosts: u32,
     length: Option<u64>,
+    /// `Upgrade` names a WebSocket.
+    upgrade: bool,
+    /// `Connection` names `Upgrade`.
+    upgrading: bool,
 }
 
 impl Fields {
+    fn is_websocket(&self) -> bool {
+        self.upgrade && self.upgrading
+    }
+
     fn read(&mut self, line: &[u8]) -> Result<(), &'static str> {
         if matches!(line[0], b' ' | b'\t') {
             return Err("folded header line");
@@ -291,9 +302,18 @@ impl Fields {
                 return Err("Transfer-Encoding other than one `chunked`");
             }
             self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrade |= lists(value, WEBSOCKET);
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            self.upgrading |= lists(value, b"upgrade");
         }
         Ok(())
     }
+}
+
+/// Whether a list of words parted by commas has this one in it.
+pub fn lists(value: &[u8], word: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|listed| listed.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 /// The lines of a head, each without its CRLF.
@@ -317,6 +337,9 @@ fn is_token(byte: u8) -> bool {
 fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
+
+/// What `Upgrade` says of a WebSocket.
+pub const WEBSOCKET: &[u8] = b"websocket";
 
 /// The one violation that is not a matter of form.
 pub const HEAD_TOO_LARGE: &str = "head too large";

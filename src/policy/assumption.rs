@@ -24,8 +24,10 @@ pub fn assumed(dialect: Dialect, body: &[u8]) -> Usage {
     match dialect {
         Dialect::Chat => made(bound(newer).or(bound(older)).unwrap_or(UNBOUNDED)),
         Dialect::Completion => made(bound(older).unwrap_or(16).saturating_mul(prompts(prompt))),
-        Dialect::Responses => made(bound(responses).unwrap_or(UNBOUNDED)),
-        Dialect::Embeddings | Dialect::Moderation => Usage { input: read, output: Some(0), ..Usage::default() },
+        Dialect::Compaction | Dialect::Decision | Dialect::Responses => made(bound(responses).unwrap_or(UNBOUNDED)),
+        Dialect::Embeddings | Dialect::InputTokens | Dialect::Moderation => {
+            Usage { input: read, output: Some(0), ..Usage::default() }
+        }
         Dialect::Speech => {
             let spoken = input.and_then(json::text).map(|text| text.chars().count() as u64);
             Usage { input: read, characters: spoken, ..Usage::default() }
@@ -33,8 +35,8 @@ pub fn assumed(dialect: Dialect, body: &[u8]) -> Usage {
         Dialect::ImageEdit | Dialect::ImageGeneration | Dialect::ImageVariation => {
             Usage { input: read, images: Some(choices), ..Usage::default() }
         }
-        // Their length is that of a recording, which nobody has listened to yet.
-        Dialect::Transcription | Dialect::Translation => Usage::default(),
+        // Their length is that of a recording, which nobody has seen yet.
+        Dialect::Transcription | Dialect::Translation | Dialect::Video | Dialect::VideoExtension => Usage::default(),
     }
 }
 

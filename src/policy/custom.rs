@@ -83,10 +83,7 @@ impl CustomModel {
             (Dialect::Chat, ModelType::Completion) => Some(Bridge::ChatOverCompletion),
             (Dialect::Completion, ModelType::ChatCompletion) => Some(Bridge::CompletionOverChat),
             _ if self.kind.dialect() == dialect => None,
-            _ => {
-                let asked = Endpoint::Call(dialect).name();
-                return Err(Refusal::Type { model: Arc::clone(&self.name), has: self.kind.name(), asked });
-            }
+            _ => return Err(self.refusal(&Endpoint::Call(dialect))),
         };
         let on_azure = self.is_on_azure();
         let version = self.path.query().and_then(azure::api_version).filter(|_| on_azure);
@@ -103,6 +100,11 @@ impl CustomModel {
             custom: Some(Arc::clone(self)),
             bridge,
         })
+    }
+
+    /// What is said to a call for an operation that its endpoint does not have.
+    pub fn refusal(&self, asked: &Endpoint) -> Refusal {
+        Refusal::Type { model: Arc::clone(&self.name), has: self.kind.name(), asked: asked.name() }
     }
 
     /// Whether the endpoint is on one of Azure's hosts.

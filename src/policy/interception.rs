@@ -17,7 +17,7 @@ impl Interception {
 
     /// Whether a connection to `host` is opened.
     pub fn opens(&self, host: &Host) -> bool {
-        self.hosts.iter().any(|pattern| pattern.matches(host))
+        self.hosts.iter().any(|pattern| pattern.matches(host)) && !wants_client_certificate(host)
     }
 
     /// The host that a base URL stands for: the first of the list.
@@ -36,6 +36,14 @@ pub fn serves_models(host: &Host) -> bool {
     let Some(name) = host.name() else { return false };
     let below = |domain: &&str| name.strip_suffix(*domain).is_some_and(|left| left.is_empty() || left.ends_with('.'));
     is_azure_host(name) || MODEL_HOSTS.iter().any(below)
+}
+
+/// Whether `host` is one where OpenAI knows a client by its certificate, whose key the gate has not.
+///
+/// `mtls.api.openai.com` and `mtls-eu.api.openai.com`, as in OpenAI's own Python library.
+pub fn wants_client_certificate(host: &Host) -> bool {
+    let below = host.name().and_then(|name| name.strip_suffix(".api.openai.com"));
+    below.is_some_and(|label| label == "mtls" || label.starts_with("mtls-"))
 }
 
 /// Domains that serve models over an API; Azure's own are known to its dialect.
@@ -59,6 +67,20 @@ const MODEL_HOSTS: [&str; 14] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_without_the_clients_own_key_is_not_opened() {
+        let interception = Interception::new(vec!["api.openai.com".parse().unwrap()]);
+        for (name, opened) in [
+            ("api.openai.com", true),
+            ("eu.api.openai.com", true),
+            ("mtls.api.openai.com", false),
+            ("mtls-eu.api.openai.com", false),
+            ("mtlsx.api.openai.com", true),
+        ] {
+            assert_eq!(interception.opens(&name.parse().unwrap()), opened, "{name}");
+        }
+    }
 
     #[test]
     fn tunnels_to_model_hosts_are_told_from_others() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 
 use crate::dialect::azure;
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Endpoint, Socket};
 use crate::policy::custom::CustomModel;
 use crate::policy::refusal::Refusal;
 use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
@@ -30,6 +30,12 @@ impl Routing {
             && let Some(custom) = self.customs.get(model)
         {
             return custom.target(*dialect).map(|target| vec![target]);
+        }
+        if let (Endpoint::Socket(_), Some(model)) = (ask.endpoint, ask.model)
+            && let Some(custom) = self.customs.get(model)
+        {
+            // Sent on, the call would be answered by a model that bears the name by chance.
+            return Err(custom.refusal(ask.endpoint));
         }
         let serving: Vec<&Duplicate> = self
             .duplicates
@@ -129,12 +135,13 @@ impl Duplicate {
         let deployment = mapped.map(|mapped| &*mapped.deployment).or(ask.model);
         let path = match &self.kind {
             DuplicateKind::Exact => asked.to_owned(),
+            DuplicateKind::Azure { version, .. } if *ask.endpoint == Endpoint::Socket(Socket::Realtime) => {
+                azure::realtime(asked, deployment, version.sent(), matches!(version, AzureVersion::Dated(_)))
+            }
             DuplicateKind::Azure { version: AzureVersion::Dated(version), .. } => {
                 azure::dated(asked, dialect, deployment, version)
             }
-            DuplicateKind::Azure { version: AzureVersion::V1(version), .. } => {
-                azure::v1(asked, (**version != *"v1").then_some(version))
-            }
+            DuplicateKind::Azure { version, .. } => azure::v1(asked, version.sent()),
         };
         let path = format!("{}{path}", self.base_path);
         let dated = match &self.kind {
@@ -194,6 +201,16 @@ pub enum AzureVersion {
     Dated(Box<str>),
     /// `/openai/v1/...`; the text is sent as `api-version` unless it is `v1`.
     V1(Box<str>),
+}
+
+impl AzureVersion {
+    /// What is sent as `api-version`.
+    fn sent(&self) -> Option<&str> {
+        match self {
+            Self::Dated(version) => Some(version),
+            Self::V1(version) => (**version != *"v1").then_some(version),
+        }
+    }
 }
 
 /// A deployment on Azure.

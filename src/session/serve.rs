@@ -1,10 +1,12 @@
 //! HTTP/1 and HTTP/2 on one client connection, with the bounds of the setup.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -16,7 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::exchange::answer::Answer;
 use crate::exchange::fault::Fault;
 use crate::exchange::origin::Origin;
+use crate::exchange::websocket::handover::Handover;
+use crate::exchange::websocket::is_mentioned;
 use crate::net::limits::Limits;
+use crate::net::parting::part;
+use crate::net::prefixed::Prefixed;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::net::strict::Strict;
 use crate::session::house::House;
@@ -29,9 +35,22 @@ pub async fn serve_h1(
     house: &Rc<House>,
 ) -> hyper::Result<()> {
     let io = TokioIo::new(Strict::new(stream, house.limits.header_bytes, house.limits.header_timeout));
-    let service = service_fn(|request| relayed(request, Rc::clone(&origin), Rc::clone(house)));
-    let connection = pin!(h1(&house.limits).serve_connection(io, service));
-    until_drained(connection, http1::Connection::graceful_shutdown, &house.stopping).await
+    let switch = Rc::new(Switch::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        let (origin, house, switch) = (Rc::clone(&origin), Rc::clone(house), Rc::clone(&switch));
+        async move {
+            let mentioned = is_mentioned(request.headers());
+            let response = relayed(request, origin, house).await?;
+            Ok::<_, Infallible>(if mentioned { switch.take_from(response) } else { response })
+        }
+    });
+    let mut connection = h1(&house.limits).serve_connection(io, service);
+    until_drained(Pin::new(&mut connection), http1::Connection::graceful_shutdown, &house.stopping).await?;
+    if let Some(outcome) = switch.outcome.take() {
+        let parts = connection.into_parts();
+        Box::pin(outcome.follow(reclaimed(parts.io, parts.read_buf), &house.stopping)).await;
+    }
+    Ok(())
 }
 
 /// Serves HTTP/2 whose every request goes through the pipeline.
@@ -82,6 +101,63 @@ pub fn h1(limits: &Limits) -> http1::Builder {
         // What the upstream sent is what the client gets.
         .auto_date_header(false);
     builder
+}
+
+/// What became of a request for a WebSocket, once its answer has gone.
+#[derive(Debug, Default)]
+pub struct Switch {
+    outcome: RefCell<Option<Switched>>,
+}
+
+/// What a connection is after a request for a WebSocket.
+#[derive(Debug)]
+pub enum Switched {
+    /// Over.
+    No,
+    /// A WebSocket, whose other end this is.
+    Yes(Box<Handover>),
+}
+
+impl Switch {
+    /// Takes the WebSocket out of an answer; any other answer ends the connection, since [`Strict`] takes what follows
+    /// the request for no request.
+    pub fn take_from(&self, response: Response<Answer>) -> Response<Answer> {
+        let (head, body) = response.into_parts();
+        let (outcome, body) = match body {
+            Answer::Socket(handover) => (Switched::Yes(handover), Answer::empty()),
+            body => (Switched::No, body),
+        };
+        let mut response = Response::from_parts(head, body);
+        if matches!(outcome, Switched::No) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.outcome.replace(Some(outcome));
+        response
+    }
+
+    /// What was taken last.
+    pub fn outcome(&self) -> Option<Switched> {
+        self.outcome.take()
+    }
+}
+
+impl Switched {
+    /// Carries the WebSocket to its end, or ends the connection so that its last answer is read.
+    pub async fn follow(self, client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, stopping: &Stopping) {
+        match self {
+            Self::Yes(handover) => handover.carry(client, stopping.clone()).await,
+            Self::No => part(client).await,
+        }
+    }
+}
+
+/// The bare stream behind HTTP/1, with what was read beyond the last head.
+pub fn reclaimed<S>(io: TokioIo<Strict<S>>, read: Bytes) -> Prefixed<S> {
+    let (stream, undelivered) = io.into_inner().into_parts();
+    if undelivered.is_empty() {
+        return Prefixed::new(read, stream);
+    }
+    Prefixed::new([read, undelivered.freeze()].concat().into(), stream)
 }
 
 async fn relayed(

@@ -1,5 +1,6 @@
 //! TLS with a client of an intercepted host: hello, leaf, then HTTP as agreed by ALPN.
 
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -10,6 +11,7 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use crate::exchange::origin::Origin;
 use crate::ledger::entry::Ingress;
+use crate::ledger::tunnels::Gap;
 use crate::net::host::Host;
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
@@ -35,7 +37,12 @@ pub async fn terminate(
             .authority
             .server_config(&arrival.destination.host, SystemTime::now())
             .map_err(|error| error.to_string())?;
-        let stream = start.into_stream(config).await.map_err(|error| error.to_string())?;
+        let stream = start.into_stream(config).await.map_err(|error| {
+            if is_refusal(&error) {
+                house.ledger.gap(Gap::Pinned);
+            }
+            error.to_string()
+        })?;
         Ok::<_, String>((stream, misdirected))
     };
     let limit = house.limits.handshake_timeout;
@@ -61,4 +68,11 @@ pub async fn terminate(
         Box::pin(serve_h1(stream, origin, &house)).await
     };
     served.map_err(|error| error.to_string())
+}
+
+/// Whether the client ended a handshake because of what it was shown: by an alert, or by going.
+fn is_refusal(error: &io::Error) -> bool {
+    let alert = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(alert, Some(rustls::Error::AlertReceived(_)))
+        || matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }

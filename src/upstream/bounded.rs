@@ -23,6 +23,11 @@ impl<S> Bounded<S> {
     pub fn new(inner: S, allowance: Allowance) -> Self {
         Self { inner, allowance }
     }
+
+    /// The stream itself.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {

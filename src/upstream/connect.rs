@@ -37,6 +37,15 @@ pub struct Connector {
 struct Verifying {
     _roots: Option<Arc<ExtraRoots>>,
     config: Arc<ClientConfig>,
+    /// The same for connections that must speak HTTP/1.
+    http1: Arc<ClientConfig>,
+}
+
+/// Which HTTP versions are offered to an upstream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Offer {
+    Both,
+    Http1,
 }
 
 /// What a [`Connector`] is made of.
@@ -64,7 +73,7 @@ impl Connector {
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
         let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots } = parts;
         let connector = Self { own_ports, resolve, limit, roots, own_root, shared_roots, configs: Mutex::default() };
-        connector.config(None)?;
+        connector.config(None, Offer::Both)?;
         Ok(connector)
     }
 
@@ -81,11 +90,23 @@ impl Connector {
     /// # Errors
     /// Always with nothing of the request sent.
     pub async fn connect(&self, to: &Destination) -> Result<Wire, Failure> {
+        self.offering(to, Offer::Both).await
+    }
+
+    /// The same over HTTP/1 alone: only there a connection can become another protocol's.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn connect_http1(&self, to: &Destination) -> Result<Wire, Failure> {
+        self.offering(to, Offer::Http1).await
+    }
+
+    async fn offering(&self, to: &Destination, offer: Offer) -> Result<Wire, Failure> {
         self.within(&to.at, async {
             let stream = self.tcp(&to.at).await?;
             match to.scheme {
                 Scheme::Http => Ok(Wire::Plain(stream)),
-                Scheme::Https => self.tls(to, stream).await,
+                Scheme::Https => self.tls(to, stream, offer).await,
             }
         })
         .await
@@ -128,23 +149,23 @@ impl Connector {
         self.own_ports.contains(&address.port()) && is_of_this_machine(address.ip())
     }
 
-    async fn tls(&self, to: &Destination, stream: TcpStream) -> Result<Wire, Failure> {
+    async fn tls(&self, to: &Destination, stream: TcpStream, offer: Offer) -> Result<Wire, Failure> {
         let failed = |cause: String| Failure::unsent(FailureKind::Certificate { host: to.at.to_string(), cause });
         let name = match &to.at.host {
             Host::Address(address) => ServerName::from(*address),
             Host::Name(name) => ServerName::try_from(name.to_string()).map_err(|error| failed(error.to_string()))?,
         };
-        let config = self.config(to.roots.as_ref()).map_err(|error| failed(error.to_string()))?;
+        let config = self.config(to.roots.as_ref(), offer).map_err(|error| failed(error.to_string()))?;
         let stream = TlsConnector::from(config).connect(name, stream).await;
         stream.map(|stream| Wire::Tls(Box::new(stream))).map_err(|error| failed(error.to_string()))
     }
 
     /// The TLS configuration for some further roots, built once and kept so that sessions resume.
-    fn config(&self, extra: Option<&Arc<ExtraRoots>>) -> Result<Arc<ClientConfig>, TrustError> {
+    fn config(&self, extra: Option<&Arc<ExtraRoots>>, offer: Offer) -> Result<Arc<ClientConfig>, TrustError> {
         let key = extra.map_or(0, |roots| Arc::as_ptr(roots) as usize);
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(verifying) = configs.get(&key) {
-            return Ok(Arc::clone(&verifying.config));
+            return Ok(verifying.offering(offer));
         }
         let further = [self.shared_roots.as_ref(), extra].into_iter().flatten();
         let further: Vec<Vec<u8>> = further.flat_map(|roots| roots.certificates.iter().cloned()).collect();
@@ -154,10 +175,22 @@ impl Connector {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let config = Arc::new(config);
-        configs.insert(key, Verifying { _roots: extra.cloned(), config: Arc::clone(&config) });
-        Ok(config)
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1 = Arc::new(config.clone());
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+        let verifying = Verifying { _roots: extra.cloned(), config: Arc::new(config), http1 };
+        let chosen = verifying.offering(offer);
+        configs.insert(key, verifying);
+        Ok(chosen)
+    }
+}
+
+impl Verifying {
+    fn offering(&self, offer: Offer) -> Arc<ClientConfig> {
+        Arc::clone(match offer {
+            Offer::Both => &self.config,
+            Offer::Http1 => &self.http1,
+        })
     }
 }
 

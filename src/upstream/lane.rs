@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
@@ -25,6 +26,8 @@ pub struct Lane {
     sender: http1::SendRequest<Outbound>,
     connection: Pin<Box<http1::Connection<TokioIo<Bounded<Wire>>, Outbound>>>,
     allowance: Allowance,
+    /// It speaks HTTP no more: polled again, it would close what may by now be another protocol's.
+    over: bool,
     /// When it was last put away.
     pub idle_since: Instant,
 }
@@ -38,7 +41,7 @@ impl Lane {
         let allowance = Rc::new(Cell::new(usize::MAX));
         let wire = Bounded::new(wire, Rc::clone(&allowance));
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(wire)).await?;
-        Ok(Self { sender, connection: Box::pin(connection), allowance, idle_since: Instant::now() })
+        Ok(Self { sender, connection: Box::pin(connection), allowance, over: false, idle_since: Instant::now() })
     }
 
     /// Lets the connection notice what happened to it; whether it can take a request now.
@@ -62,19 +65,29 @@ impl Lane {
         // hyper passes over interim answers for as long as they come, and does nothing else meanwhile.
         self.allowance.set(MOST_BEFORE_BODY);
         let mut answer = pin!(self.sender.try_send_request(request));
-        let mut ended = false;
         let answer = poll_fn(|cx| {
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(answer);
             }
-            if !ended {
-                ended = self.connection.as_mut().poll(cx).is_ready();
+            if !self.over {
+                self.over = self.connection.as_mut().poll(cx).is_ready();
             }
             answer.as_mut().poll(cx)
         })
         .await;
         self.allowance.set(usize::MAX);
         answer
+    }
+}
+
+impl Lane {
+    /// The connection itself once it has ceased to speak HTTP, and what was read beyond the head; `None` if it ended.
+    pub async fn into_wire(mut self) -> Option<(Wire, Bytes)> {
+        if !self.over {
+            poll_fn(|cx| self.connection.as_mut().poll(cx)).await.ok()?;
+        }
+        let parts = Pin::into_inner(self.connection).into_parts();
+        Some((parts.io.into_inner().into_inner(), parts.read_buf))
     }
 }
 

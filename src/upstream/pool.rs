@@ -16,12 +16,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout};
 
 use crate::net::host::HostPort;
+use crate::net::prefixed::Prefixed;
 use crate::policy::target::{Destination, Scheme};
 use crate::upstream::connect::Connector;
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::lane::Lane;
 use crate::upstream::reply::Reply;
 use crate::upstream::request::Outbound;
+use crate::upstream::wire::Wire;
 
 /// The kept connections of one worker; stays on its thread.
 #[derive(Clone, Debug)]
@@ -127,6 +129,33 @@ impl Pool {
         }
     }
 
+    /// Sends a request that asks for another protocol, over a connection of its own that is never used again.
+    ///
+    /// # Errors
+    /// As [`Pool::send`].
+    pub async fn switch(&self, to: &Destination, request: Request<Outbound>) -> Result<Switched, Failure> {
+        let wire = self.0.connector.connect_http1(to).await?;
+        let PoolLimits { first_byte: limit, idle } = self.0.limits;
+        let host = || to.at.to_string();
+        let unsent =
+            |error: hyper::Error| Failure::unsent(FailureKind::Connect { host: host(), cause: error.to_string() });
+        let mut lane = Lane::open(wire).await.map_err(unsent)?;
+        let late = || Failure::sent(FailureKind::Timeout { host: host(), what: "answer", limit });
+        let sent = timeout(limit, lane.send(shaped_h1(request, to))).await.map_err(|_| late())?;
+        let response = sent.map_err(|error| Unanswered::from_hyper(error).into_failure(&to.at))?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let response = response.map(|body| Reply::over_own_lane(body, lane, idle));
+            return match unasked(&response) {
+                None => Ok(Switched::No(response)),
+                Some(cause) => Err(Failure::sent(FailureKind::Closed { host: host(), cause: cause.into() })),
+            };
+        }
+        let cause = "it switched protocols and closed".to_owned();
+        let (wire, early) =
+            lane.into_wire().await.ok_or_else(|| Failure::sent(FailureKind::Closed { host: host(), cause }))?;
+        Ok(Switched::Yes { head: response.map(drop), wire: Prefixed::new(early, wire) })
+    }
+
     /// Takes back a connection whose exchange is over.
     pub fn put_away(&self, key: &Key, mut lane: Lane) {
         lane.idle_since = Instant::now();
@@ -226,6 +255,20 @@ impl Pool {
             }
         }
     }
+}
+
+/// What came of asking for another protocol.
+#[derive(Debug)]
+pub enum Switched {
+    /// The upstream answers in HTTP.
+    No(Response<Reply>),
+    /// The connection is the other protocol's from now on.
+    Yes {
+        /// The answer that said so.
+        head: Response<()>,
+        /// What follows.
+        wire: Prefixed<Wire>,
+    },
 }
 
 /// An attempt over one connection that brought no answer.

@@ -17,20 +17,26 @@ use crate::upstream::pool::{Key, Pool};
 #[derive(Debug)]
 pub struct Reply {
     body: Incoming,
-    lane: Option<(Lane, Pool, Key)>,
+    /// The connection, and where it goes when the reply is whole.
+    lane: Option<(Lane, Option<(Pool, Key)>)>,
     patience: Patience,
 }
 
 impl Reply {
     /// A reply on a connection of its own.
     pub fn over_lane(body: Incoming, lane: Lane, pool: Pool, key: Key, idle: Duration) -> Self {
-        let mut reply = Self { body, lane: Some((lane, pool, key)), patience: Patience::new(idle) };
+        let mut reply = Self { body, lane: Some((lane, Some((pool, key)))), patience: Patience::new(idle) };
         if reply.is_end_stream() {
             // An empty reply is never polled, so its connection goes home now.
             let mut cx = Context::from_waker(std::task::Waker::noop());
             reply.settle(&mut cx);
         }
         reply
+    }
+
+    /// A reply on a connection that is closed after it.
+    pub fn over_own_lane(body: Incoming, lane: Lane, idle: Duration) -> Self {
+        Self { body, lane: Some((lane, None)), patience: Patience::new(idle) }
     }
 
     /// A reply on a shared HTTP/2 connection.
@@ -40,7 +46,7 @@ impl Reply {
 
     /// Gives the connection back, if it can take another request.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        if let Some((mut lane, pool, key)) = self.lane.take()
+        if let Some((mut lane, Some((pool, key)))) = self.lane.take()
             && lane.poll_usable(cx)
         {
             pool.put_away(&key, lane);

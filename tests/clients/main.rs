@@ -21,6 +21,8 @@ mod tokens;
 #[cfg(test)]
 #[path = "../it/bench/upstream/mod.rs"]
 pub mod upstream;
+#[cfg(test)]
+mod websocket;
 
 #[cfg(test)]
 mod tests;

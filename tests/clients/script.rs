@@ -20,6 +20,8 @@ pub enum Script {
     Curl,
     /// A page in Chromium.
     Browser,
+    /// WebSockets, by the library of that name and by openai's.
+    Realtime,
 }
 
 /// How a client reaches the API.
@@ -58,6 +60,7 @@ impl Script {
     fn command(self) -> Command {
         let (program, script) = match self {
             Self::Python(environment) => (home().join(environment).join("bin/python"), "openai_python.py"),
+            Self::Realtime => (home().join("realtime/bin/python"), "realtime.py"),
             Self::Node => (PathBuf::from("node"), "openai_node.mjs"),
             Self::Curl => (PathBuf::from("bash"), "curl.sh"),
             Self::Browser => (PathBuf::from("node"), "browser.mjs"),

@@ -48,6 +48,7 @@ environment() { # name, requirement...
 }
 environment python-3 'openai>=3.54,<4' cryptography
 environment python-1 'openai==1.109.1'
+environment realtime 'openai[realtime]>=3.54,<4'
 
 if ! cmp -s "$here/package.json" "$home/.package.json"; then
     cp "$here/package.json" "$home/package.json"
@@ -62,5 +63,6 @@ TOLLGATE_CLIENTS_HOME=$home "$here/shared_cache/setup.sh"
 
 "$home/python-3/bin/python" -c 'import openai; print("openai for Python", openai.VERSION)'
 "$home/python-1/bin/python" -c 'import openai; print("openai for Python", openai.VERSION)'
+"$home/realtime/bin/python" -c 'from importlib.metadata import version; print("websockets", version("websockets"))'
 echo "openai for Node $(node -p "require('$home/node_modules/openai/package.json').version") on Node $(node --version)"
 echo "$(chromium --version 2>/dev/null), $(curl --version | head -n 1 | cut -d' ' -f1-2)"

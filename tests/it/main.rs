@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod custom;
@@ -28,6 +30,10 @@ mod doors;
 #[cfg(test)]
 mod duplicate;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod hang_up;
@@ -35,6 +41,8 @@ mod hang_up;
 mod hub;
 #[cfg(test)]
 mod intercept;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
@@ -44,9 +52,13 @@ mod lines;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod misdirected;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
@@ -56,6 +68,8 @@ mod run;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod socket_bytes;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;
@@ -63,5 +77,7 @@ mod streams;
 mod translate;
 #[cfg(test)]
 mod tunnel;
+#[cfg(test)]
+mod websocket;
 #[cfg(test)]
 mod whose;

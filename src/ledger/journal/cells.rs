@@ -27,15 +27,15 @@ pub(super) fn cell_of(connection: &Connection, key: &Key) -> Result<i64> {
         params![key.hour, key.model, kind, name, key.client, key.has_process, key.label, key.endpoint, key.status];
     let mut find = connection.prepare_cached(
         "SELECT cell FROM hours WHERE hour = ? AND model = ? AND route_kind = ? AND route_name = ? AND client = ? \
-         AND client_is_process = ? AND label = ? AND endpoint = ? AND status = ?",
+         AND has_process = ? AND label = ? AND endpoint = ? AND status = ?",
     )?;
     if let Some(cell) = find.query_row(here, |row| row.get(0)).optional()? {
         return Ok(cell);
     }
     let mut make = connection.prepare_cached(
-        "INSERT INTO hours (hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status, entries, \
-         errors, input, cached_input, cache_write, output, reasoning, total, cost_pico, unpriced, reported, counted, estimated, none) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        "INSERT INTO hours (hour, model, route_kind, route_name, client, has_process, label, endpoint, status, entries, \
+         errors, input, cached_input, cache_write, output, reasoning, total, cost_pico, unpriced, reported, counted, \
+         estimated, none) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
     )?;
     make.insert(here)
 }
@@ -82,7 +82,7 @@ pub(super) fn visit(
     mut take: impl FnMut(i64, Key, Totals),
 ) -> Result<()> {
     let mut statement = connection.prepare(concat!(
-        "SELECT cell, hour, model, route_kind, route_name, client, label, endpoint, status, client_is_process, ",
+        "SELECT cell, hour, model, route_kind, route_name, client, has_process, label, endpoint, status, ",
         sums!(),
         " FROM hours WHERE hour >= ? AND hour < ? ORDER BY cell"
     ))?;
@@ -93,6 +93,14 @@ pub(super) fn visit(
     Ok(())
 }
 
+/// The key of a cell.
+pub(super) fn key_of(connection: &Connection, cell: i64) -> Result<Key> {
+    let mut find = connection.prepare_cached(
+        "SELECT cell, hour, model, route_kind, route_name, client, label, endpoint, status FROM hours WHERE cell = ?",
+    )?;
+    find.query_row([cell], key)
+}
+
 /// The key of a row that begins as [`visit`] selects it.
 fn key(row: &Row<'_>) -> Result<Key> {
     let wrong = |at: usize, name: &str| rusqlite::Error::InvalidColumnType(at, name.into(), Type::Text);
@@ -101,17 +109,17 @@ fn key(row: &Row<'_>) -> Result<Key> {
         "" => None,
         kind => Some((RouteKind::read(kind).ok_or_else(|| wrong(3, "route_kind"))?, row.get(4)?)),
     };
-    let endpoint = Endpoint::named(row.get_ref(7)?.as_str()?).ok_or_else(|| wrong(7, "endpoint"))?;
+    let endpoint = Endpoint::named(row.get_ref(8)?.as_str()?).ok_or_else(|| wrong(8, "endpoint"))?;
     let text = |at: usize| row.get::<_, Arc<str>>(at);
     Ok(Key {
         hour: row.get(1)?,
         model: text(2)?,
         route,
         client: text(5)?,
-        has_process: row.get(9)?,
-        label: text(6)?,
+        has_process: row.get(6)?,
+        label: text(7)?,
         endpoint: endpoint.name(),
-        status: row.get(8)?,
+        status: row.get(9)?,
     })
 }
 

@@ -131,7 +131,25 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 fn keys() -> impl Strategy<Value = String> {
-    let known = ["id", "model", "usage", "response", "error", "type", "code", "object", "service_tier", "choices", ""];
+    let known = [
+        "id",
+        "model",
+        "usage",
+        "response",
+        "error",
+        "type",
+        "code",
+        "object",
+        "service_tier",
+        "choices",
+        "",
+        "status",
+        "seconds",
+        "tool_usage",
+        "trained_tokens",
+        "background",
+        "output",
+    ];
     prop_oneof![3 => prop::sample::select(known.to_vec()).prop_map(String::from), 1 => "[a-z\"\\\\{]{0,24}"]
 }
 

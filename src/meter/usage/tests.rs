@@ -9,7 +9,10 @@ fn every_spelling_is_read() {
     let all = Usage {
         input: Some(100),
         cached_input: Some(64),
+        cached_audio: Some(3),
+        cached_image: Some(1),
         cache_write: Some(5),
+        cache_write_12h: Some(2),
         audio_input: Some(13),
         image_input: Some(7),
         output: Some(50),
@@ -27,7 +30,9 @@ fn every_spelling_is_read() {
     ] {
         let raw = format!(
             r#"{{"total_tokens":150,"{input}":100,"{output}":50,"unknown":[{{}}],
-            "{of_input}":{{"cached_tokens":64,"cache_write_tokens":5,"audio_tokens":13,"image_tokens":7,"text_tokens":80}},
+            "{of_input}":{{"cached_tokens":64,"cache_write_tokens":5,"audio_tokens":13,
+            "cached_tokens_details":{{"text_tokens":60,"audio_tokens":3,"image_tokens":1}},
+            "cache_write_tokens_details":{{"ttl_30m_tokens":3,"ttl_12h_tokens":2}},"image_tokens":7,"text_tokens":80}},
             "{of_output}":{{"reasoning_tokens":20,"audio_tokens":3,"image_tokens":2,"accepted_prediction_tokens":9}}}}"#
         );
         assert_eq!(read(raw.as_bytes()), Ok(all), "{input}");
@@ -68,6 +73,12 @@ fn nonsense_is_refused_wherever_it_stands() {
             format!(r#"{{"input_tokens":1,"output_tokens":{value}}}"#),
             format!(r#"{{"prompt_tokens":1,"total_tokens":{value}}}"#),
             format!(r#"{{"prompt_tokens":1,"prompt_tokens_details":{{"cached_tokens":{value}}}}}"#),
+            format!(
+                r#"{{"input_tokens":1,"input_token_details":{{"cached_tokens_details":{{"audio_tokens":{value}}}}}}}"#
+            ),
+            format!(
+                r#"{{"input_tokens":1,"input_tokens_details":{{"cache_write_tokens_details":{{"ttl_12h_tokens":{value}}}}}}}"#
+            ),
             format!(r#"{{"output_tokens":1,"output_token_details":{{"audio_tokens":{value}}}}}"#),
         ] {
             assert_eq!(read(raw.as_bytes()), Err(Nonsense::Count), "{raw}");
@@ -89,6 +100,18 @@ fn deep_nesting_is_survived() {
     assert_eq!(read(format!(r#"{{"prompt_tokens":1,"x":{deep}}}"#).as_bytes()).map(|usage| usage.input), Ok(Some(1)));
     assert_eq!(read(format!(r#"{{"prompt_tokens":{deep}}}"#).as_bytes()), Err(Nonsense::Count));
     assert_eq!(read(format!(r#"{{"prompt_tokens":1,"x":{}"#, "[".repeat(10_000)).as_bytes()), Err(Nonsense::Broken));
+}
+
+#[test]
+fn searches_of_the_web_are_told_as_a_count() {
+    let told = |text: &str| web_searches(text.as_bytes());
+    assert_eq!(told(r#"{"image_gen":{"input_tokens":1},"web_search":{"num_requests":3}}"#), Ok(Some(3)));
+    assert_eq!(told(r#"{"web_search":{"num_requests":0}}"#), Ok(Some(0)));
+    assert_eq!(told(r#"{"web_search":null}"#), Ok(None));
+    for nonsense in ["-1", "1.5", "\"1\"", "9223372036854775808"] {
+        assert_eq!(told(&format!(r#"{{"web_search":{{"num_requests":{nonsense}}}}}"#)), Err(Nonsense::Count));
+        assert_eq!(count(nonsense.as_bytes()), Err(Nonsense::Count));
+    }
 }
 
 proptest! {

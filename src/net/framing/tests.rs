@@ -97,6 +97,19 @@ fn what_comes_before_a_violation_is_still_served() {
 }
 
 #[test]
+fn what_follows_a_request_for_a_websocket_is_no_request() {
+    let asked = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n\n\0frames";
+    assert!(verdict(format!("GET /v1/realtime HTTP/1.1\r\n{asked}").as_bytes()).is_ok());
+    for other in [
+        format!("POST / HTTP/1.1\r\n{asked}"),
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\n".to_owned(),
+    ] {
+        assert!(verdict(other.as_bytes()).is_err(), "{other:?}");
+    }
+}
+
+#[test]
 fn a_head_without_end_is_refused_at_the_limit() {
     let mut framing = Framing::new(4096);
     assert_eq!(framing.feed(&[b'a'; 4096]), Ok(()));

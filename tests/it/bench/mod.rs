@@ -2,10 +2,12 @@
 
 pub mod admin;
 pub mod client;
+pub mod collector;
 pub mod gate;
 pub mod hub;
 pub mod raw;
 pub mod replay;
+pub mod socket;
 pub mod strict;
 pub mod upstream;
 pub mod verbatim;

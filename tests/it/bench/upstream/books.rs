@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::fault::Fault;
@@ -32,6 +33,18 @@ pub struct Page {
     /// Raised by `clear`, so that a call from before cannot write into the new bill.
     round: u64,
     replies: u64,
+    kept: Vec<Kept>,
+}
+
+/// An object that lives on when the call that made it has ended.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: String,
+    /// How it looks while it is worked on.
+    pub under_way: Value,
+    /// How it looks at its end.
+    pub finished: Value,
 }
 
 /// One request as received.
@@ -80,6 +93,37 @@ pub struct Billed {
     pub id: String,
     /// Whether the last piece of the reply was handed over.
     pub completed: bool,
+    /// What else is charged.
+    pub other: Other,
+}
+
+/// What is charged beside tokens of text.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Other {
+    /// Input tokens that are sound.
+    pub audio_input: u64,
+    /// Input tokens that are pictures.
+    pub image_input: u64,
+    /// Output tokens that are sound.
+    pub audio_output: u64,
+    /// Output tokens that are pictures.
+    pub image_output: u64,
+    /// Input tokens written to the cache.
+    pub cache_write: u64,
+    /// Characters to be spoken.
+    pub characters: u64,
+    /// Pictures.
+    pub images: u64,
+    /// Seconds of sound or video.
+    pub seconds: u64,
+    /// Tokens of a training.
+    pub trained: u64,
+    /// Searches of the web.
+    pub web_searches: u64,
+    /// Searches of files.
+    pub file_searches: u64,
+    /// Containers of the code interpreter.
+    pub code_sessions: u64,
 }
 
 struct Line {
@@ -150,9 +194,25 @@ impl Books {
             page.seen.clear();
             page.bill.clear();
             page.faults.clear();
+            page.kept.clear();
             page.replies = 0;
             page.round += 1;
         });
+    }
+
+    /// Keeps an object.
+    pub fn keep(&self, kept: Kept) {
+        self.change(|page| page.kept.push(kept));
+    }
+
+    /// The object of that id.
+    pub fn kept(&self, id: &str) -> Option<Kept> {
+        self.change(|page| page.kept.iter().find(|kept| kept.id == id).cloned())
+    }
+
+    /// The objects whose ids begin so, newest first.
+    pub fn all_kept(&self, prefix: &str) -> Vec<Kept> {
+        self.change(|page| page.kept.iter().rev().filter(|kept| kept.id.starts_with(prefix)).cloned().collect())
     }
 
     /// Puts a fault in line.

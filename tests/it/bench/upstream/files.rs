@@ -1,11 +1,9 @@
 //! Models, and the operations whose body is a form: uploads and transcriptions.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::books::Billed;
 use super::operation::Ask;
-use super::script::{Piece, Script};
-use super::words;
+use super::script::Script;
 
 /// Answers `models`, or one of them.
 pub fn models(one: Option<&str>) -> Script {
@@ -31,32 +29,28 @@ pub fn upload(ask: &Ask, form: &[u8]) -> Script {
     Script::json(200, &document)
 }
 
-/// Answers a transcription: a second of sound is a hundred bytes, and ten tokens.
-pub fn transcription(ask: &Ask, form: &[u8]) -> Script {
-    let seconds = (field(form, "file").map_or(0, <[u8]>::len) as u64).div_ceil(100);
-    let (input, words) = (seconds * 10, words::reply(5, 0));
-    let by_time = ask.model.starts_with("whisper");
-    let usage = if by_time {
-        json!({"type": "duration", "seconds": seconds})
-    } else {
-        json!({"type": "tokens", "total_tokens": input + 5, "input_tokens": input,
-            "input_token_details": {"text_tokens": 0, "audio_tokens": input}, "output_tokens": 5})
-    };
-    let billed = Billed {
-        model: ask.served.clone(),
-        input: if by_time { 0 } else { input },
-        endpoint: ask.operation.endpoint(),
-        ..Billed::default()
-    };
-    let output = if by_time { 0 } else { 5 };
-    if field(form, "stream") != Some(b"true") {
-        return Script::whole(&json!({"text": words.concat(), "usage": usage}), output, 0).charged(billed);
+/// The fields of a form that are no files, as texts; `Null` for what is no form.
+pub fn document(form: &[u8]) -> Value {
+    let Some(boundary) = find(form, b"\r\n").map(|end| &form[..end]) else { return Value::Null };
+    let mut fields = Map::new();
+    let mut rest = form;
+    while let Some((part, after)) = next_part(rest, boundary) {
+        rest = after;
+        let Some(head) = find(part, b"\r\n\r\n") else { continue };
+        let names = String::from_utf8_lossy(&part[..head]).into_owned();
+        let Some((_, name)) = names.split_once("name=\"") else { continue };
+        if !names.contains("filename=") {
+            let value = String::from_utf8_lossy(&part[head + 4..part.len() - 2]).into_owned();
+            fields.insert(name.split('"').next().unwrap().to_owned(), value.into());
+        }
     }
-    let delta = |word: &String| json!({"type": "transcript.text.delta", "delta": word, "logprobs": []});
-    let mut pieces: Vec<Piece> = words.iter().map(|word| Piece::data(&delta(word)).costing(output / 5, 0)).collect();
-    let done = json!({"type": "transcript.text.done", "text": words.concat(), "logprobs": [], "usage": usage});
-    pieces.push(Piece::data(&done));
-    Script::stream(pieces).charged(billed)
+    Value::Object(fields)
+}
+
+fn next_part<'a>(rest: &'a [u8], boundary: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let part = &rest[find(rest, boundary)? + boundary.len()..];
+    let end = find(part, boundary)?;
+    Some((&part[..end], &part[end..]))
 }
 
 /// The value of one part of a form body.

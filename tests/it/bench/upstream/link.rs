@@ -81,7 +81,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(|request| serve::answer(Arc::clone(house), Arc::clone(&link), request));
-    let mut speaking = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let mut speaking = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades());
     if is_over(speaking.as_mut(), &link).await {
         return;
     }

@@ -11,11 +11,16 @@ pub mod completion;
 pub mod embeddings;
 pub mod fault;
 pub mod files;
+pub mod jobs;
 pub mod link;
+pub mod media;
 pub mod operation;
+pub mod others;
 pub mod responses;
 pub mod script;
 pub mod serve;
+pub mod socket;
+pub mod sound;
 pub mod tls;
 pub mod words;
 

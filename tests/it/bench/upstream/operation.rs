@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::words;
+use tollgate::dialect::endpoint::Dialect;
+use tollgate::tokens::kit::Kit;
+use tollgate::tokens::prompt::input_tokens;
+use tollgate::tokens::tokenizer::{Specials, Tokenizer};
 
 /// A request that was understood.
 pub struct Ask {
@@ -16,7 +20,7 @@ pub struct Ask {
     pub deployment: Option<String>,
     /// What is asked for.
     pub operation: Operation,
-    /// The body, decoded; `Null` if it is not JSON.
+    /// The body, decoded; of a form its fields as texts; `Null` if it is neither.
     pub document: Value,
     /// The model that the request names.
     pub model: String,
@@ -58,6 +62,36 @@ pub enum Operation {
     Files,
     /// `audio/transcriptions`.
     Transcription,
+    /// `audio/translations`.
+    Translation,
+    /// `audio/speech`.
+    Speech,
+    /// `images/generations`, `images/edits` or `images/variations`.
+    Images(&'static str),
+    /// `videos`, or below it `edits`, `extensions` or a remix.
+    Videos(&'static str),
+    /// `decisions`.
+    Decision,
+    /// `responses/compact`.
+    Compaction,
+    /// `responses/input_tokens`.
+    InputTokens,
+    /// `moderations`.
+    Moderation,
+    /// `batches`.
+    Batch,
+    /// `fine_tuning/jobs`.
+    Training,
+    /// A run of an assistant, or one that goes on.
+    Run,
+    /// `realtime/client_secrets`, `realtime/sessions` or `realtime/calls`.
+    Realtime(&'static str),
+    /// An object that was made before.
+    Show(String),
+    /// All objects whose ids begin so.
+    List(&'static str),
+    /// The end of one that is under way.
+    Cancel(String),
 }
 
 /// Why a path is not understood.
@@ -80,25 +114,87 @@ impl Operation {
             Self::Models(_) => "/v1/models",
             Self::Files => "/v1/files",
             Self::Transcription => "/v1/audio/transcriptions",
+            Self::Translation => "/v1/audio/translations",
+            Self::Speech => "/v1/audio/speech",
+            Self::Images(path) | Self::Realtime(path) => path,
+            Self::Videos("extensions") => "/v1/videos/extensions",
+            Self::Videos(_) => "/v1/videos",
+            Self::Decision => "/v1/decisions",
+            Self::Compaction => "/v1/responses/compact",
+            Self::InputTokens => "/v1/responses/input_tokens",
+            Self::Moderation => "/v1/moderations",
+            Self::Batch => "/v1/batches",
+            Self::Training => "/v1/fine_tuning/jobs",
+            Self::Run => "/v1/threads/runs",
+            Self::Show(_) | Self::List(_) | Self::Cancel(_) => "",
         }
     }
 
+    /// Whether it answers without being told a model.
+    pub fn needs_no_model(&self) -> bool {
+        let answers =
+            [Self::Chat, Self::Completion, Self::Embeddings, Self::Transcription, Self::Translation, Self::Speech];
+        !answers.contains(self)
+    }
+
     fn find(method: &Method, path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.split('/').collect();
         if *method == Method::GET {
-            let rest = path.strip_prefix("models")?;
-            let one = rest.strip_prefix('/').map(percent_decoded);
-            return (rest.is_empty() || one.is_some()).then_some(Self::Models(one));
+            return Self::get(path, &segments);
         }
         if *method != Method::POST {
             return None;
         }
-        Some(match path {
-            "chat/completions" => Self::Chat,
-            "completions" => Self::Completion,
-            "responses" => Self::Responses,
-            "embeddings" => Self::Embeddings,
-            "files" => Self::Files,
-            "audio/transcriptions" => Self::Transcription,
+        Some(match segments[..] {
+            ["chat", "completions"] => Self::Chat,
+            ["completions"] => Self::Completion,
+            ["responses"] => Self::Responses,
+            ["responses", "compact"] => Self::Compaction,
+            ["responses", "input_tokens"] => Self::InputTokens,
+            ["decisions"] => Self::Decision,
+            ["embeddings"] => Self::Embeddings,
+            ["moderations"] => Self::Moderation,
+            ["files"] => Self::Files,
+            ["audio", "transcriptions"] => Self::Transcription,
+            ["audio", "translations"] => Self::Translation,
+            ["audio", "speech"] => Self::Speech,
+            ["images", "generations"] => Self::Images("/v1/images/generations"),
+            ["images", "edits"] => Self::Images("/v1/images/edits"),
+            ["images", "variations"] => Self::Images("/v1/images/variations"),
+            ["videos"] => Self::Videos(""),
+            ["videos", "edits"] => Self::Videos("edits"),
+            ["videos", "extensions"] => Self::Videos("extensions"),
+            ["videos", _, "remix"] => Self::Videos("remix"),
+            ["batches"] => Self::Batch,
+            ["fine_tuning", "jobs"] => Self::Training,
+            ["threads", "runs"] | ["threads", _, "runs"] | ["threads", _, "runs", _, "submit_tool_outputs"] => {
+                Self::Run
+            }
+            ["realtime", "client_secrets"] => Self::Realtime("/v1/realtime/client_secrets"),
+            ["realtime", "sessions"] => Self::Realtime("/v1/realtime/sessions"),
+            ["realtime", "calls"] => Self::Realtime("/v1/realtime/calls"),
+            ["batches" | "responses", id, "cancel"]
+            | ["fine_tuning", "jobs", id, "cancel"]
+            | ["threads", _, "runs", id, "cancel"] => Self::Cancel(id.to_owned()),
+            _ => return None,
+        })
+    }
+
+    fn get(path: &str, segments: &[&str]) -> Option<Self> {
+        if let Some(rest) = path.strip_prefix("models") {
+            let one = rest.strip_prefix('/').map(percent_decoded);
+            return (rest.is_empty() || one.is_some()).then_some(Self::Models(one));
+        }
+        Some(match *segments {
+            ["batches"] => Self::List("batch_"),
+            ["fine_tuning", "jobs"] => Self::List("ftjob-"),
+            ["threads", _, "runs"] => Self::List("run_"),
+            ["videos"] => Self::List("video_"),
+            ["chat", "completions"] => Self::List("chatcmpl-"),
+            ["batches" | "responses" | "videos", id]
+            | ["fine_tuning", "jobs", id]
+            | ["chat", "completions", id]
+            | ["threads", _, "runs", id] => Self::Show(id.to_owned()),
             _ => return None,
         })
     }
@@ -114,7 +210,36 @@ impl Form {
 impl Ask {
     /// Whether the reply shall be a stream.
     pub fn streams(&self) -> bool {
-        self.document["stream"] == true
+        self.document["stream"] == true || self.document["stream"] == "true"
+    }
+
+    /// What the input counts as: by the tokenizer where that is asked for, else so many words.
+    pub fn input(&self, words: u64) -> u64 {
+        if !self.fault.tokens {
+            return words;
+        }
+        let dialect = match self.operation {
+            Operation::Completion => Dialect::Completion,
+            Operation::Embeddings => Dialect::Embeddings,
+            Operation::Responses => Dialect::Responses,
+            _ => Dialect::Chat,
+        };
+        let mut document = self.document.clone();
+        document["model"] = self.served.clone().into();
+        let kit = Kit { tokenizer: self.tokenizer().map(Into::into), ..Kit::default() };
+        input_tokens(dialect, document.to_string().as_bytes(), &kit).tokens
+    }
+
+    /// What one word of the reply counts as, with the blank before it.
+    pub fn cost(&self, word: &str) -> u64 {
+        match self.tokenizer().filter(|_| self.fault.tokens) {
+            Some(tokenizer) => tokenizer.count(word, Specials::Text).tokens,
+            None => 1,
+        }
+    }
+
+    fn tokenizer(&self) -> Option<Tokenizer> {
+        Tokenizer::built_in(&self.served)
     }
 
     /// The time of the reply, in seconds.
@@ -167,7 +292,8 @@ pub fn has_key(form: &Form, headers: &HeaderMap) -> bool {
     }
 }
 
-fn query(uri: &Uri) -> HashMap<String, String> {
+/// The parameters of a query, decoded.
+pub fn query(uri: &Uri) -> HashMap<String, String> {
     let pairs = uri.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), percent_decoded(value))).collect()
 }

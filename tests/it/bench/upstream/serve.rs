@@ -12,13 +12,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Options;
 use super::body::{self, Broken, ReplyBody};
-use super::books::{Books, Seen};
+use super::books::{Books, Kept, Seen};
 use super::coding::Coding;
 use super::fault::Fault;
 use super::link::Link;
 use super::operation::{self, Ask, Form, Lost, Operation};
 use super::script::{Piece, Script};
-use super::{chat, completion, embeddings, files, responses, words};
+use super::{chat, completion, embeddings, files, jobs, media, others, responses, socket, sound, words};
 
 /// What all connections share.
 pub struct House {
@@ -34,13 +34,14 @@ pub struct House {
 pub async fn answer(
     house: Arc<House>,
     link: Arc<Link>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Broken> {
     let asked = request.headers().get("x-standin-fault").map(|value| Fault::parse(value.to_str().unwrap()).unwrap());
     let fault = asked.or_else(|| house.books.pop_fault()).unwrap_or_default();
     if fault.goaway {
         link.leave();
     }
+    let upgrade = socket::upgrade(&mut request);
     let seen = receive(&link, request, fault.early_answer).await;
     // Whoever waits to see the request may release it at once.
     let mut stalled = house.books.sluice.stall();
@@ -53,7 +54,23 @@ pub async fn answer(
     }
     // A preflight takes no number, so that replies bear the same ids whether or not somebody else answers preflights.
     let number = if seen.method == Method::OPTIONS { 0 } else { house.books.number_reply() };
-    let script = house.script(&seen, &fault, number);
+    if let Some(upgrade) = upgrade.filter(|_| asked_error(&fault).is_none() && !fault.echo_key) {
+        let uri = seen.path_and_query.parse().unwrap();
+        if socket::has_key(&seen.headers) && !fault.no_switch {
+            let response = socket::switch(&house, &link, &seen.headers, &uri, upgrade);
+            return Ok(response.map(|()| body::nothing()));
+        }
+        if fault.no_switch {
+            return Ok(house.dress(
+                &seen,
+                Script::json(200, &serde_json::json!({"no": "socket"})),
+                (fault, number),
+                link,
+            ));
+        }
+    }
+    let call = socket::call(&seen).filter(|_| asked_error(&fault).is_none());
+    let script = call.unwrap_or_else(|| house.script(&seen, &fault, number));
     Ok(house.dress(&seen, script, (fault, number), link))
 }
 
@@ -110,9 +127,10 @@ impl House {
         let Some(body) = decoded(seen) else {
             return Script::error(400, "invalid_request_error", "", "The body could not be decoded.");
         };
-        let is_form = matches!(operation, Operation::Files | Operation::Transcription);
-        let Ok(document) = (if is_form || body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) })
-        else {
+        let kind = seen.headers.get(CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
+        let is_form = kind.starts_with("multipart/");
+        let is_read = !is_form && !kind.starts_with("application/sdp") && !body.is_empty();
+        let Ok(document) = (if is_read { serde_json::from_slice(&body) } else { Ok(files::document(&body)) }) else {
             return Script::error(
                 400,
                 "invalid_request_error",
@@ -122,12 +140,11 @@ impl House {
         };
         let model = match &deployment {
             Some(deployment) => deployment.clone(),
-            None if is_form => files::field(&body, "model").map_or_else(String::new, text_of),
             None => document["model"].as_str().unwrap_or("").to_owned(),
         };
         let served = self.served(&form, &model);
         let ask = Ask { form, deployment, operation, document, model, served, number, fault: fault.clone() };
-        refuse(&ask).unwrap_or_else(|| dispatch(&ask, &body))
+        refuse(&ask).unwrap_or_else(|| dispatch(&ask, &body, seen, &self.books))
     }
 
     fn served(&self, form: &Form, model: &str) -> String {
@@ -182,16 +199,40 @@ impl House {
     }
 }
 
-fn dispatch(ask: &Ask, body: &[u8]) -> Script {
+fn dispatch(ask: &Ask, body: &[u8], seen: &Seen, books: &Books) -> Script {
     match &ask.operation {
-        Operation::Chat => chat::answer(ask),
+        Operation::Chat => stored(ask, chat::answer(ask), books),
         Operation::Completion => completion::answer(ask),
-        Operation::Responses => responses::answer(ask),
+        Operation::Responses => responses::answer(ask, books),
         Operation::Embeddings => embeddings::answer(ask),
         Operation::Models(one) => files::models(one.as_deref()),
         Operation::Files => files::upload(ask, body),
-        Operation::Transcription => files::transcription(ask, body),
+        Operation::Transcription | Operation::Translation => sound::transcription(ask, body),
+        Operation::Speech => sound::speech(ask),
+        Operation::Images(_) => media::images(ask),
+        Operation::Videos(_) => media::video(ask, books),
+        Operation::Decision => others::decision(ask),
+        Operation::Compaction => others::compaction(ask),
+        Operation::InputTokens => others::input_tokens(ask),
+        Operation::Moderation => others::moderation(ask),
+        Operation::Realtime(path) => others::realtime(ask, path),
+        Operation::Batch => jobs::batch(ask, books),
+        Operation::Training => jobs::training(ask, books),
+        Operation::Run => jobs::run(ask, books),
+        Operation::Show(id) => jobs::show(ask, id, seen.path_and_query.contains("stream=true"), books),
+        Operation::List(prefix) => jobs::list(ask, prefix, books),
+        Operation::Cancel(id) => jobs::show(ask, id, false, books),
     }
+}
+
+/// Keeps a whole reply where the request wants it to be stored.
+fn stored(ask: &Ask, script: Script, books: &Books) -> Script {
+    if ask.document["store"] == true && !script.streamed {
+        let whole: Value = serde_json::from_slice(&script.pieces[0].bytes).unwrap();
+        let id = whole["id"].as_str().unwrap().to_owned();
+        books.keep(Kept { id, under_way: whole.clone(), finished: whole });
+    }
+    script
 }
 
 fn asked_error(fault: &Fault) -> Option<Script> {
@@ -240,7 +281,7 @@ fn refuse(ask: &Ask) -> Option<Script> {
     {
         return Some(Script::azure_error(400, "BadRequest", "Unrecognized request argument supplied: stream_options"));
     }
-    let needs_model = !ask.form.is_azure() && !matches!(ask.operation, Operation::Models(_) | Operation::Files);
+    let needs_model = !ask.form.is_azure() && !ask.operation.needs_no_model();
     if needs_model && ask.model.is_empty() {
         return Some(Script::error(400, "invalid_request_error", "", "you must provide a model parameter"));
     }
@@ -307,10 +348,6 @@ fn decoded(seen: &Seen) -> Option<Bytes> {
     let Some(name) = seen.headers.get(CONTENT_ENCODING) else { return Some(seen.body.clone()) };
     let coding = Coding::named(name.to_str().ok()?)?;
     coding.decode(&seen.body).map(Bytes::from)
-}
-
-fn text_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
