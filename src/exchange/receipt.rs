@@ -337,8 +337,10 @@ impl Open {
         let mut reading = reading.unwrap_or_default();
         let shown = settle::settle(entry, &mut reading, facts.begins, ledger);
         let parts: Vec<_> = (2..).zip(shown).map(|(number, shown)| (self.part(number), shown)).collect();
+        let ledger = self.ledger.clone();
         self.book(reading);
         parts.into_iter().for_each(|(part, shown)| part.book(shown));
+        ledger.end();
     }
 
     /// One object of the list that this call asked for.

@@ -20,6 +20,7 @@ pub mod series;
 pub mod since;
 pub mod spending;
 pub mod spread;
+mod states;
 pub mod stats;
 mod tally;
 pub mod tap;
@@ -29,9 +30,10 @@ pub mod totals;
 pub mod tunnels;
 #[cfg(test)]
 mod whole;
+pub mod words;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -72,12 +74,14 @@ impl Ledger {
     pub fn new(entries: usize) -> Self {
         Self(Arc::new(Books {
             opened: Timestamp::now(),
+            started: Timestamp::now(),
             registry: Arc::new(Registry::new()),
             hours: Arc::new(Hours::new()),
             ring: Arc::new(Ring::new(entries)),
-            spending: Arc::default(),
             series: Series::new(),
             tap: Tap::default(),
+            open: AtomicU64::new(0),
+            spending: Arc::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -180,9 +184,15 @@ impl Ledger {
     ///
     /// The entry is as it will be posted, as far as that is known yet.
     pub fn begin(&self, entry: &Entry) {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
         if let Some(journal) = &self.0.journal {
             journal.begin(entry);
         }
+    }
+
+    /// Says that an attempt that was begun is over, and all of it posted.
+    pub fn end(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
@@ -214,9 +224,7 @@ impl Ledger {
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
         books.series.add(&key, &entry);
         let kept = books.ring.push(key, entry);
-        if books.tap.is_open() {
-            books.tap.hand(Arc::clone(&kept));
-        }
+        books.tap.hand(&kept);
         if let Some(journal) = &books.journal {
             journal.post(kept);
         }
@@ -233,16 +241,23 @@ impl Ledger {
         self.0.tap.handed()
     }
 
-    /// Counts since the start, for those who watch from outside; `policy` knows where routes lead.
+    /// Counts since the start of this process, for those who watch from outside; `policy` knows where routes lead.
     pub fn measures(&self, policy: &Policy) -> Vec<Measure> {
         let books = &*self.0;
-        let (series, tunnels) = (books.series.snapshot(), books.tunnels.snapshot());
-        measures::of(&Seen { series, tunnels, handed: books.tap.handed() }, policy)
+        let seen = Seen {
+            series: books.series.snapshot(),
+            tunnels: books.tunnels.snapshot(),
+            handed: books.tap.handed(),
+            open: books.open.load(Ordering::Relaxed),
+            journal: self.journal(),
+            budgets: self.budgets(Timestamp::now()),
+        };
+        measures::of(&seen, policy)
     }
 
-    /// When the books were opened.
-    pub fn opened(&self) -> Timestamp {
-        self.0.opened
+    /// When this process opened the books, whatever they hold of earlier times.
+    pub fn started(&self) -> Timestamp {
+        self.0.started
     }
 
     /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
@@ -339,12 +354,16 @@ pub struct Demand<'a> {
 #[derive(Debug)]
 struct Books {
     opened: Timestamp,
+    /// When this process opened them; what the journal held may be older.
+    started: Timestamp,
     registry: Arc<Registry>,
     hours: Arc<Hours>,
     ring: Arc<Ring>,
-    spending: Arc<OnceLock<Arc<Spending>>>,
     series: Series,
     tap: Tap,
+    /// Attempts that were begun and are not over.
+    open: AtomicU64,
+    spending: Arc<OnceLock<Arc<Spending>>>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

@@ -15,6 +15,13 @@ pub struct Price {
     output: u64,
 }
 
+impl Price {
+    /// Pico-dollars of one line of the bill.
+    pub fn of(self, line: &Billed) -> u64 {
+        (line.input - line.cached) * self.input + line.cached * self.cached + line.output * self.output
+    }
+}
+
 /// One line, as both sides must have it: id, model, input, cached, output, reasoning, pico-dollars, and what is no
 /// text: characters, pictures, seconds, and tokens of sound and of pictures.
 ///
@@ -114,7 +121,7 @@ fn book(entry: &Value) -> Line {
 
 fn charge(line: &Billed) -> Line {
     let price = price(&line.model).filter(|_| line.endpoint != BATCHES).unwrap_or_default();
-    let cost = (line.input - line.cached) * price.input + line.cached * price.cached + line.output * price.output;
+    let cost = price.of(line);
     let other = &line.other;
     let others = [other.characters, other.images, other.seconds, other.audio_input, other.image_output];
     (line.id.clone(), line.model.clone(), line.input, line.cached, line.output, line.reasoning, cost, others)

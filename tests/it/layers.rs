@@ -14,7 +14,7 @@ const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("tokens", &["dialect", "policy", "system", "units", "upstream"]),
     ("upstream", &["policy", "system"]),
     ("admin", &["ca", "ledger", "policy"]),
-    ("otlp", &["dialect", "ledger", "policy", "upstream"]),
+    ("otlp", &["dialect", "ledger", "policy", "units", "upstream"]),
     ("config", &["dialect", "policy", "units"]),
     ("ledger", &["dialect", "policy", "units"]),
     ("meter", &["dialect", "units"]),

@@ -42,9 +42,11 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
-mod jobs;
+mod journal;
 #[cfg(test)]
 mod kept;
+#[cfg(test)]
+mod killed;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl Exchange<'_> {
         for (number, target) in (1..).zip(targets) {
             if number == 1 {
                 self.spend(&booking, &target, &head.headers)?;
+                booking.afford(&target, &head.method, path.path(), None).await?;
             } else if target.credential.secret().is_some() && !has_credential {
                 break;
             }

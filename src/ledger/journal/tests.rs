@@ -2,6 +2,7 @@
 
 mod harm;
 mod life;
+mod money;
 
 use proptest::prelude::*;
 use std::path::Path;

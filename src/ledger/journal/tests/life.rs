@@ -205,7 +205,7 @@ fn the_usage_of_an_object_is_not_given_twice_across_a_restart() {
         ledger.close();
     }
     // So few are listed that the answers are in the file alone.
-    let ledger = Ledger::open(1, path.clone(), None).unwrap();
+    let ledger = Ledger::open(1, path, None).unwrap();
     let asked = ["resp_known", "resp_open", "resp_open", "resp_new", "resp_new"].map(|id| ledger.claim(id));
     assert_eq!(asked, [Claim::Booked, Claim::Open, Claim::Booked, Claim::Fresh, Claim::Booked]);
 }
