@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod ask;
 pub mod books;
 pub mod budget;
+mod budgets;
 pub mod ca;
 pub mod check;
 pub mod count;

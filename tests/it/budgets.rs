@@ -10,6 +10,7 @@ use tollgate::ledger::entry::Outcome;
 use crate::bench::admin::ask;
 use crate::bench::client::{Answered, Client};
 use crate::bench::gate::{TestGate, loaded};
+use crate::bench::raw::Raw;
 use crate::bench::upstream::{Options, Upstream};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -232,4 +233,28 @@ async fn what_was_spent_is_known_after_a_restart() {
         tokio::task::spawn_blocking(move || gate.stop()).await.unwrap();
     }
     assert_eq!(upstream.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn beyond_a_limit_no_websocket_is_opened_and_no_job_begun() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, &budgets(r#"{name: "none", limit: 0, per: "day"}"#));
+    let mut raw = Raw::open(gate.proxy()).await;
+    raw.send(
+        "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-client\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+    .await;
+    let refused = raw.answer().await.unwrap();
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(refused.text().contains("insufficient_quota"), "{}", refused.text());
+    let mut client = client(&gate).await;
+    assert_refused(&client.post("/v1/batches", r#"{"input_file_id":"f"}"#).await, "none");
+    assert!(upstream.seen().is_empty());
+    // What was begun before can be looked at, and stopped.
+    for (method, path) in [(Method::GET, "/v1/batches/batch_1"), (Method::POST, "/v1/batches/batch_1/cancel")] {
+        let request = client.request(method, path).body(Full::default()).unwrap();
+        assert_ne!(client.send(request).await.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+    }
 }

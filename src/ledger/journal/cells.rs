@@ -110,7 +110,8 @@ pub(super) fn visit(
 /// The key of a cell.
 pub(super) fn key_of(connection: &Connection, cell: i64) -> Result<Key> {
     let mut find = connection.prepare_cached(
-        "SELECT cell, hour, model, route_kind, route_name, client, label, endpoint, status FROM hours WHERE cell = ?",
+        "SELECT cell, hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status FROM hours \
+         WHERE cell = ?",
     )?;
     find.query_row([cell], key)
 }
