@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::ledger::entry::Entry;
+use crate::ledger::filter::NO_NAME;
 use crate::ledger::names::Names;
 use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::RouteKind;
@@ -40,6 +41,17 @@ impl Key {
             By::Hour => hour_start(self.hour).to_string(),
             By::Endpoint => self.endpoint.into(),
             By::Status => self.status.to_string(),
+        }
+    }
+
+    /// Whether this key has that text in one dimension.
+    pub(crate) fn has(&self, by: By, text: &str) -> bool {
+        match by {
+            By::Model => *self.model == *text,
+            By::Client => *self.client == *text,
+            By::Label => *self.label == *text,
+            By::Endpoint => self.endpoint == text,
+            By::Day | By::Hour | By::Route | By::Status => self.text(by) == text,
         }
     }
 }
@@ -82,6 +94,14 @@ impl By {
             Self::Model => "model",
             Self::Route => "route",
             Self::Status => "status",
+        }
+    }
+
+    /// Whether its names are lost where sums are folded.
+    pub(crate) fn is_folded(self) -> bool {
+        match self {
+            Self::Client | Self::Label | Self::Model | Self::Route => true,
+            Self::Day | Self::Endpoint | Self::Hour | Self::Status => false,
         }
     }
 
@@ -174,6 +194,3 @@ pub(crate) fn hour_start(hour: i64) -> Timestamp {
 
 /// What stands for no model.
 pub(crate) const NO_MODEL: &str = "unknown";
-
-/// What stands for no name.
-pub(crate) const NO_NAME: &str = "none";

@@ -2,7 +2,9 @@
 
 pub mod claims;
 pub mod conventions;
+pub mod csv;
 pub mod entry;
+pub mod filter;
 mod hours;
 pub mod ids;
 pub mod journal;
@@ -10,6 +12,9 @@ pub mod key;
 pub mod measures;
 pub mod names;
 pub mod page;
+mod period;
+pub mod place;
+mod reckon;
 mod ring;
 pub mod series;
 pub mod since;
@@ -17,11 +22,14 @@ pub mod spending;
 pub mod spread;
 mod states;
 pub mod stats;
+mod tally;
 pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
+#[cfg(test)]
+mod whole;
 pub mod words;
 
 use std::path::PathBuf;
@@ -34,21 +42,23 @@ use jiff::Timestamp;
 use self::claims::{Claim, Claims};
 use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
+use self::journal::archive::Archive;
 use self::journal::lock::Taken;
 use self::journal::start::Loaded;
-use self::journal::status::JournalStatus;
+use self::journal::status::{JournalStatus, State};
 use self::journal::{Journal, writer};
 use self::key::{Registry, hour_start};
 use self::measures::{Measure, Seen};
 use self::names::{LONGEST, shortened};
-use self::page::{Page, Query};
-use self::ring::Ring;
+use self::page::{Mark, Page, Query};
+use self::reckon::{Reckoned, Sources, reckon};
+use self::ring::{Kept, Ring};
 use self::series::Series;
 use self::spending::account::Row;
 use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
 use self::tap::{Handed, Posted, Tap};
-use self::tunnels::{Gap, Tunnels};
+use self::tunnels::{Gap, Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
 use crate::policy::Policy;
 use crate::policy::budgets::{Budget, Side};
@@ -75,6 +85,7 @@ impl Ledger {
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
+            archive: OnceLock::new(),
             journal: None,
         }))
     }
@@ -94,6 +105,7 @@ impl Ledger {
             hours: Arc::clone(&books.hours),
             ring: Arc::clone(&books.ring),
         };
+        let _ = books.archive.set(Archive::at(path.clone()));
         let (journal, loaded) = Journal::open(path, keep, memory, entries)?;
         books.journal = Some(journal);
         match loaded {
@@ -141,6 +153,12 @@ impl Ledger {
     /// The state of every budget.
     pub fn budgets(&self, now: Timestamp) -> Vec<Row> {
         self.0.spending.get().map(|spending| spending.list(now)).unwrap_or_default()
+    }
+
+    /// From now on, what memory no longer has is read from this journal, which has it.
+    #[cfg(test)]
+    fn read_from(&self, archive: Archive) {
+        let _ = self.0.archive.set(archive);
     }
 
     /// Says that an attempt is about to be made; called before its first byte is sent.
@@ -223,15 +241,54 @@ impl Ledger {
         self.0.started
     }
 
-    /// Entries that are still listed, newest first.
+    /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
     pub fn entries(&self, query: &Query) -> Page {
-        self.0.ring.page(query)
+        let books = &*self.0;
+        let most = query.limit.saturating_add(1);
+        let own = query.after.filter(|mark| mark.books == books.mark());
+        let listed = books.ring.find(query, own.map_or(0, |mark| mark.posted), most);
+        let newest = Mark { books: books.mark(), posted: listed.posted };
+        let archive = books.archive.get().filter(|_| query.after.is_none() && !listed.is_enough(query, most));
+        let older = archive.map_or_else(|| Ok(Vec::new()), |archive| archive.find(query, most));
+        let missing = older.as_ref().err().map(ToString::to_string).or_else(|| archive.and_then(|_| self.unwritten()));
+        let older = older.unwrap_or_default().into_iter();
+        let older = older.map(|entry| Kept::read(books.registry.key(&entry), entry)).collect();
+        Page { missing: missing.map(Into::into), ..Page::of(query.limit, newest, listed.entries, older) }
     }
 
-    /// The sums of a period.
+    /// The sums of a period; may read the journal, so that it is not for a thread that must not wait.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
-        stats::reckon(query, books.opened, (&books.hours, &books.ring), (books.tunnels.snapshot(), self.journal()))
+        let unwritten = self.unwritten();
+        let sources = Sources {
+            hours: Some(&books.hours),
+            ring: &books.ring,
+            registry: &books.registry,
+            archive: books.archive.get().filter(|_| unwritten.is_none()),
+        };
+        let Reckoned { tally, period, missing, whole } = reckon(query, &sources);
+        let (totals, by) = tally.finish();
+        let missing = missing.map(|error| error.to_string()).or_else(|| unwritten.filter(|_| !whole));
+        Stats {
+            since: period.since.unwrap_or(books.opened),
+            until: period.until.unwrap_or_else(Timestamp::now),
+            totals,
+            by,
+            tunnels: books.tunnels.snapshot(),
+            journal: self.journal(),
+            missing: missing.map(Into::into),
+        }
+    }
+
+    /// A number that changes with everything that changes the sums.
+    pub fn version(&self) -> (u64, Tunnelled) {
+        (self.0.ring.posted(), self.0.tunnels.snapshot())
+    }
+
+    /// Why the journal may not have everything that memory no longer has.
+    fn unwritten(&self) -> Option<String> {
+        let status = self.journal();
+        if status.state == State::Degraded { status.alarm() } else { None }
     }
 
     /// Counts a connection that is passed on unseen.
@@ -291,10 +348,16 @@ struct Books {
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,
+    archive: OnceLock<Archive>,
     journal: Option<Journal>,
 }
 
 impl Books {
+    /// Whose numbers entries have: those of a file go on with the next process.
+    fn mark(&self) -> i64 {
+        if self.journal.is_some() { 0 } else { self.opened.as_millisecond() }
+    }
+
     /// Takes over what was in the journal.
     fn restore(&mut self, loaded: Loaded) {
         let Loaded { cells, last, next, unlisted } = loaded;

@@ -10,7 +10,7 @@ use crate::ledger::entry::{AfterClose, Entry, Outcome};
 use crate::ledger::key::Key;
 use crate::ledger::names::Names;
 use crate::ledger::spread::{DURATIONS, FIRST_PIECES, Spread, TOKENS};
-use crate::ledger::totals::is_unpriced;
+use crate::ledger::totals::{Line, is_unpriced};
 use crate::policy::target::RouteKind;
 use crate::units::{Basis, Cost};
 
@@ -86,7 +86,7 @@ impl Counts {
             add(&mut self.reasoning, usage.reasoning);
         }
         self.cost = self.cost.plus(entry.cost.unwrap_or_default());
-        self.unpriced += u64::from(is_unpriced(entry));
+        self.unpriced += u64::from(is_unpriced(&Line::of(entry)));
         match entry.after_close {
             None => {}
             Some(AfterClose::Cancelled) => self.cancelled += 1,

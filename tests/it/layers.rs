@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// What each folder (or single file) may use beside itself; `net` and `telemetry` are open to all.
 const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("main", &["cli"]),
-    ("cli", &["ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
+    ("cli", &["admin", "ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
     ("gate", &["admin", "ca", "config", "ingress", "ledger", "otlp", "policy", "system", "tokens", "upstream"]),
     ("ingress", &["ca", "exchange", "ledger", "policy", "session", "system", "tokens", "upstream"]),
     ("session", &["ca", "exchange", "ledger", "policy", "upstream"]),

@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod custom;
@@ -29,6 +31,7 @@ mod doors;
 mod duplicate;
 #[cfg(test)]
 mod endpoints;
+#[cfg(test)]
 mod exports;
 #[cfg(test)]
 mod failover;

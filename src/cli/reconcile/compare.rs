@@ -186,7 +186,9 @@ fn family(kind: &Kind) -> Option<Family> {
         | Endpoint::Models
         | Endpoint::Model(_)
         | Endpoint::Opening(_)
-        | Endpoint::Other => return None,
+        | Endpoint::Other => {
+            return None;
+        }
     })
 }
 

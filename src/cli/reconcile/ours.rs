@@ -13,7 +13,7 @@ use crate::cli::ask::{Door, with_query};
 use crate::cli::reconcile::theirs::{Measure, Numbers, day};
 use crate::dialect::endpoint::{Dialect, Endpoint, Job};
 use crate::ledger::entry::{Entry, Outcome};
-use crate::ledger::totals::is_unpriced;
+use crate::ledger::totals::{Line, is_unpriced};
 use crate::ledger::words::route_name;
 use crate::units::Basis;
 
@@ -156,7 +156,7 @@ fn doubts(entry: &Entry) -> Doubts {
         counted: u64::from(known && entry.basis == Basis::Counted),
         estimated: u64::from(known && entry.basis == Basis::Estimated),
         unknown: u64::from(!known),
-        unpriced: u64::from(is_unpriced(entry)),
+        unpriced: u64::from(is_unpriced(&Line::of(entry))),
         over_midnight: u64::from(day(entry.time) != day(end)),
     }
 }

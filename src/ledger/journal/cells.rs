@@ -93,6 +93,14 @@ pub(super) fn visit(
     Ok(())
 }
 
+/// The key of a cell.
+pub(super) fn key_of(connection: &Connection, cell: i64) -> Result<Key> {
+    let mut find = connection.prepare_cached(
+        "SELECT cell, hour, model, route_kind, route_name, client, label, endpoint, status FROM hours WHERE cell = ?",
+    )?;
+    find.query_row([cell], key)
+}
+
 /// The key of a row that begins as [`visit`] selects it.
 fn key(row: &Row<'_>) -> Result<Key> {
     let wrong = |at: usize, name: &str| rusqlite::Error::InvalidColumnType(at, name.into(), Type::Text);
