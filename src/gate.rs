@@ -20,12 +20,14 @@ use crate::ca::bundle::write_bundle;
 use crate::ca::error::CaError;
 use crate::ca::marker::open_marker;
 use crate::config::load::Loaded;
+use crate::config::setup::CollectorSetup;
 use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
 use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
+use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
 use crate::system::programs::Programs;
@@ -50,6 +52,7 @@ pub struct Gate {
     admin: SocketAddr,
     authority: Authority,
     clerks: Clerks,
+    exporter: Exporter,
     ledger: Ledger,
     library: Library,
     proxy: SocketAddr,
@@ -111,6 +114,7 @@ impl Gate {
             seed,
             stopping,
         };
+        let exporter = exporter(setup.collector.clone(), &common)?;
         let view = Arc::new(ArcSwap::from_pointee(view));
         let surface = Surface {
             ledger: ledger.clone(),
@@ -122,7 +126,17 @@ impl Gate {
             ready: Arc::new(AtomicBool::new(true)),
         };
         let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
-        Ok(Self { admin: admin_at, authority, clerks, ledger, library, proxy: proxy_at, stopper, thread: Some(thread) })
+        Ok(Self {
+            admin: admin_at,
+            authority,
+            clerks,
+            exporter,
+            ledger,
+            library,
+            proxy: proxy_at,
+            stopper,
+            thread: Some(thread),
+        })
     }
 
     /// Where programs reach the gate.
@@ -169,6 +183,7 @@ impl Gate {
         // What they still count belongs into the books.
         self.clerks.finish();
         self.ledger.close();
+        self.exporter.finish();
     }
 }
 
@@ -214,6 +229,17 @@ fn launch(
         books.abort();
     })?;
     Ok(thread)
+}
+
+/// What sends metrics and spans, where the owner named a collector.
+fn exporter(setup: Option<CollectorSetup>, common: &Common) -> io::Result<Exporter> {
+    let Some(setup) = setup else { return Ok(Exporter::default()) };
+    let CollectorSetup { destination, base_path, headers, interval, service } = setup;
+    let (ledger, live, connector) = (common.ledger.clone(), common.live.clone(), Arc::clone(&common.connector));
+    Exporter::start(
+        Settings { destination, base_path, headers, interval, service },
+        Sources { ledger, live, connector },
+    )
 }
 
 /// Waits for the workers without stopping the books.

@@ -11,6 +11,7 @@ pub mod ingress;
 pub mod ledger;
 pub mod meter;
 pub mod net;
+pub mod otlp;
 pub mod policy;
 pub mod session;
 pub mod system;

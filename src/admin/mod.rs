@@ -7,6 +7,7 @@ mod change;
 mod desk;
 mod guard;
 mod live;
+mod metrics;
 pub mod parameters;
 mod state;
 pub mod surface;
@@ -59,6 +60,7 @@ fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
         .route("/config/models", post(change::models))
         .route("/entries", get(books::entries))
         .route("/healthz", get(state::health))
+        .route("/metrics", get(metrics::metrics))
         .route("/models", get(state::models))
         .route("/readyz", get(state::readiness))
         .route("/stats", get(books::stats))

@@ -130,6 +130,7 @@ Tollgate, admin surface
 /entries?since=&until=&limit=100&cursor=&format=json|jsonl|csv
            of certain calls only: &model=&label=&client=&process=&route=&endpoint=&status=&outcome=&key=&session=&id=
 /budgets   what may be spent, what has been, and when it resets
+/metrics   for Prometheus
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)

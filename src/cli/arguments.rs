@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::budget::BudgetArgs;
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
+use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
@@ -41,6 +42,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Calls of a period as CSV or JSON lines, from the running gate or a journal
     Export(ExportArgs),
+    /// Hold the books against OpenAI's usage or cost export
+    Reconcile(ReconcileArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
     /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`

@@ -12,6 +12,7 @@ pub mod export;
 pub mod hub;
 pub mod listing;
 pub mod problem;
+pub mod reconcile;
 pub mod route;
 pub mod run;
 pub mod serve;
@@ -44,6 +45,11 @@ pub fn main() -> ExitCode {
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
+        Some(Command::Reconcile(args)) => match reconcile::run(&args) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(problem) => Err(problem),
+        },
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

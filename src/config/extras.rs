@@ -79,13 +79,23 @@ pub(super) fn stops(field: &Field<'_>) -> Vec<Box<str>> {
 
 /// Reads `{name: secret}`; names that belong to the connection, the body or the key are refused.
 pub(super) fn headers(field: &Field<'_>) -> Vec<(HeaderName, Secret)> {
+    headers_but(field, &REFUSED)
+}
+
+/// The same where a key is a header like any other.
+pub(super) fn headers_with_key(field: &Field<'_>) -> Vec<(HeaderName, Secret)> {
+    let refused: Vec<(&str, &str)> = REFUSED.into_iter().filter(|(_, why)| *why != OF_THE_KEY).collect();
+    headers_but(field, &refused)
+}
+
+fn headers_but(field: &Field<'_>, refused: &[(&str, &str)]) -> Vec<(HeaderName, Secret)> {
     let mut headers: Vec<(HeaderName, Secret)> = Vec::new();
     for (typed, value) in field.members() {
         let Ok(name) = HeaderName::from_bytes(typed.as_bytes()) else {
             value.wrong("must have the name of a header as its key");
             continue;
         };
-        if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == name.as_str()) {
+        if let Some((_, hint)) = refused.iter().find(|(refused, _)| *refused == name.as_str()) {
             value.wrong_hint("is a header that cannot be set", *hint);
             continue;
         }
@@ -114,7 +124,7 @@ const REFUSED: [(&str, &str); 14] = [
     ("content-length", OF_THE_BODY),
     ("content-type", OF_THE_BODY),
     ("expect", OF_THE_CONNECTION),
-    ("host", "it follows from `endpointUrl`"),
+    ("host", "it follows from the URL"),
     ("keep-alive", OF_THE_CONNECTION),
     ("te", OF_THE_CONNECTION),
     ("trailer", OF_THE_CONNECTION),

@@ -20,6 +20,7 @@ pub mod revise;
 mod secrets;
 mod settings;
 pub mod setup;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -18,6 +18,7 @@ use crate::config::review::Review;
 use crate::config::revise::ModelLines;
 use crate::config::secrets::secret;
 use crate::config::setup::Setup;
+use crate::config::telemetry::collector;
 use crate::config::transport::{limits, set_count, upstream};
 use crate::net::host::HostPattern;
 use crate::net::secret::Secret;
@@ -41,6 +42,8 @@ pub(super) struct Settings {
     pub(super) duplicates: Vec<duplicates::Listed>,
     /// `upstream.ca` as written.
     pub(super) upstream_ca: Option<String>,
+    /// `telemetry.otlp.ca` as written.
+    pub(super) collector_ca: Option<String>,
 }
 
 impl Settings {
@@ -53,6 +56,7 @@ impl Settings {
         let (journal, keep) = ledger(top, &mut limits.entries);
         refuse_what_is_to_come(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
+        let (collector, collector_ca) = collector(top, &listen);
         let origins = Origins::read(top, review, sources, &own);
         let setup = Setup {
             proxy: listen.proxy,
@@ -64,6 +68,7 @@ impl Settings {
             budgets: budgets::read(top),
             upstream,
             limits,
+            collector,
             workers: workers(top),
         };
         Self {
@@ -75,6 +80,7 @@ impl Settings {
             duplicates: duplicates::read(top, &own),
             lines: ModelLines::new(origins, own),
             upstream_ca,
+            collector_ca,
         }
     }
 }
@@ -166,7 +172,7 @@ fn refuse_what_is_to_come(top: &Fields<'_>) {
 }
 
 /// The keys of the file.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "admin",
     "certs",
@@ -180,6 +186,7 @@ pub(super) const KEYS: [&str; 14] = [
     "budgets",
     "upstream",
     "limits",
+    "telemetry",
     "workers",
 ];
 

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::net::host::HostPort;
 use crate::net::limits::Limits;
 use crate::net::secret::Secret;
 use crate::policy::budgets::Budget;
-use crate::policy::target::ExtraRoots;
+use crate::policy::target::{Destination, ExtraRoots};
 
 /// Everything that is fixed while the gate runs.
 #[derive(Clone, Debug)]
@@ -33,8 +35,25 @@ pub struct Setup {
     pub upstream: UpstreamSetup,
     /// `limits.*`, and `ledger.entries`.
     pub limits: Limits,
+    /// `telemetry.otlp`: where metrics and spans are sent; `None` sends none.
+    pub collector: Option<CollectorSetup>,
     /// Worker threads; one per core unless told otherwise.
     pub workers: usize,
+}
+
+/// Where metrics and spans are sent, as OTLP over HTTP.
+#[derive(Clone, Debug)]
+pub struct CollectorSetup {
+    /// Where to connect.
+    pub destination: Destination,
+    /// The path before `/v1/traces` and `/v1/metrics`, without a slash at its end.
+    pub base_path: Box<str>,
+    /// Further headers of every request, such as the collector's key.
+    pub headers: Vec<(HeaderName, Secret)>,
+    /// Between two reports of the metrics.
+    pub interval: Duration,
+    /// `service.name`.
+    pub service: Box<str>,
 }
 
 /// Time limits and roots for connections to upstreams.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use http::HeaderName;
 use serde_json::{Map, Number, Value, json};
 
 use crate::config::amount::{duration_text, rate_text, size_text};
@@ -11,7 +12,7 @@ use crate::config::budgets;
 use crate::config::duplicates::{self, Auth};
 use crate::config::line::{self, CLIENTS_KEY};
 use crate::config::settings::Settings;
-use crate::config::setup::UpstreamSetup;
+use crate::config::setup::{CollectorSetup, UpstreamSetup};
 use crate::net::limits::Limits;
 use crate::net::secret::{MASK, Secret, masked_query};
 use crate::policy::OnDisconnect;
@@ -44,6 +45,7 @@ pub(super) fn of(settings: &Settings) -> Value {
         "budgets": budgets::view(&setup.budgets),
         "upstream": upstream(&setup.upstream, settings.upstream_ca.as_deref()),
         "limits": limits(&setup.limits),
+        "telemetry": { "otlp": setup.collector.as_ref().map(|to| collector(to, settings.collector_ca.as_deref())) },
         "workers": setup.workers,
     })
 }
@@ -72,6 +74,20 @@ fn limits(limits: &Limits) -> Value {
         "handshakeTimeout": duration_text(limits.handshake_timeout),
         "drainTimeout": duration_text(limits.drain_timeout),
     })
+}
+
+fn collector(setup: &CollectorSetup, ca: Option<&str>) -> Value {
+    json!({
+        "endpoint": setup.destination.url(&setup.base_path),
+        "headers": headers(&setup.headers),
+        "interval": duration_text(setup.interval),
+        "service": setup.service,
+        "ca": ca,
+    })
+}
+
+fn headers(headers: &[(HeaderName, Secret)]) -> Map<String, Value> {
+    headers.iter().map(|(name, value)| (name.to_string(), mask(value))).collect()
 }
 
 /// The custom models, each as a line that would have the same effect.
@@ -103,8 +119,7 @@ fn model(listed: &line::Listed) -> Value {
         None => model.chat_template.as_ref().map(|text| json!(text)),
     };
     insert_some(&mut shown, "chatTemplate", template);
-    let headers: Map<String, Value> =
-        model.headers.iter().map(|(name, value)| (name.to_string(), mask(value))).collect();
+    let headers = headers(&model.headers);
     insert_some(&mut shown, "headers", (!headers.is_empty()).then_some(Value::Object(headers)));
     shown.insert("normalize".into(), json!(model.normalize));
     insert_some(&mut shown, "timeout", model.timeout.map(|time| json!(duration_text(time))));

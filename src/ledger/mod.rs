@@ -1,6 +1,7 @@
 //! The books: every upstream attempt once, summed and listed.
 
 pub mod claims;
+pub mod conventions;
 pub mod csv;
 pub mod entry;
 pub mod filter;
@@ -8,25 +9,31 @@ mod hours;
 pub mod ids;
 pub mod journal;
 pub mod key;
+pub mod measures;
 pub mod names;
 pub mod page;
 mod period;
 pub mod place;
 mod reckon;
 mod ring;
+pub mod series;
 pub mod since;
 pub mod spending;
+pub mod spread;
+mod states;
 pub mod stats;
 mod tally;
+pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
 #[cfg(test)]
 mod whole;
+pub mod words;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -41,15 +48,19 @@ use self::journal::start::Loaded;
 use self::journal::status::{JournalStatus, State};
 use self::journal::{Journal, writer};
 use self::key::{Registry, hour_start};
+use self::measures::{Measure, Seen};
 use self::names::{LONGEST, shortened};
 use self::page::{Mark, Page, Query};
 use self::reckon::{Reckoned, Sources, reckon};
 use self::ring::{Kept, Ring};
+use self::series::Series;
 use self::spending::account::Row;
 use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
+use self::tap::{Handed, Posted, Tap};
 use self::tunnels::{Gap, Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
+use crate::policy::Policy;
 use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::Route;
 use crate::units::Cost;
@@ -63,9 +74,13 @@ impl Ledger {
     pub fn new(entries: usize) -> Self {
         Self(Arc::new(Books {
             opened: Timestamp::now(),
+            started: Timestamp::now(),
             registry: Arc::new(Registry::new()),
             hours: Arc::new(Hours::new()),
             ring: Arc::new(Ring::new(entries)),
+            series: Series::new(),
+            tap: Tap::default(),
+            open: AtomicU64::new(0),
             spending: OnceLock::new(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
@@ -106,12 +121,6 @@ impl Ledger {
         self.0.journal.as_ref().map_or_else(JournalStatus::off, Journal::status)
     }
 
-    /// From now on, what memory no longer has is read from this journal, which has it.
-    #[cfg(test)]
-    fn read_from(&self, archive: Archive) {
-        let _ = self.0.archive.set(archive);
-    }
-
     /// Holds all spending to these budgets; what is in the books already counts. To be said once, before the first call.
     pub fn hold_to(&self, budgets: &[Arc<Budget>]) {
         let books = &*self.0;
@@ -146,13 +155,25 @@ impl Ledger {
         self.0.spending.get().map(|spending| spending.list(now)).unwrap_or_default()
     }
 
+    /// From now on, what memory no longer has is read from this journal, which has it.
+    #[cfg(test)]
+    fn read_from(&self, archive: Archive) {
+        let _ = self.0.archive.set(archive);
+    }
+
     /// Says that an attempt is about to be made; called before its first byte is sent.
     ///
     /// The entry is as it will be posted, as far as that is known yet.
     pub fn begin(&self, entry: &Entry) {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
         if let Some(journal) = &self.0.journal {
             journal.begin(entry);
         }
+    }
+
+    /// Says that an attempt that was begun is over, and all of it posted.
+    pub fn end(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
@@ -182,10 +203,42 @@ impl Ledger {
             spending.add(&entry);
         }
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
+        books.series.add(&key, &entry);
         let kept = books.ring.push(key, entry);
+        books.tap.hand(&kept);
         if let Some(journal) = &books.journal {
             journal.post(kept);
         }
+    }
+
+    /// Hands every entry that is posted from now on to the caller, who may leave `room` of them lying; `None` where
+    /// somebody has asked before.
+    pub fn listen(&self, room: usize) -> Option<Posted> {
+        self.0.tap.open(room)
+    }
+
+    /// What became of the entries that were handed out; `None` where nobody has asked for them.
+    pub fn handed(&self) -> Option<Handed> {
+        self.0.tap.handed()
+    }
+
+    /// Counts since the start of this process, for those who watch from outside; `policy` knows where routes lead.
+    pub fn measures(&self, policy: &Policy) -> Vec<Measure> {
+        let books = &*self.0;
+        let seen = Seen {
+            series: books.series.snapshot(),
+            tunnels: books.tunnels.snapshot(),
+            handed: books.tap.handed(),
+            open: books.open.load(Ordering::Relaxed),
+            journal: self.journal(),
+            budgets: self.budgets(Timestamp::now()),
+        };
+        measures::of(&seen, policy)
+    }
+
+    /// When this process opened the books, whatever they hold of earlier times.
+    pub fn started(&self) -> Timestamp {
+        self.0.started
     }
 
     /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
@@ -282,9 +335,15 @@ pub struct Demand<'a> {
 #[derive(Debug)]
 struct Books {
     opened: Timestamp,
+    /// When this process opened them; what the journal held may be older.
+    started: Timestamp,
     registry: Arc<Registry>,
     hours: Arc<Hours>,
     ring: Arc<Ring>,
+    series: Series,
+    tap: Tap,
+    /// Attempts that were begun and are not over.
+    open: AtomicU64,
     spending: OnceLock<Arc<Spending>>,
     tunnels: Tunnels,
     claims: Claims,

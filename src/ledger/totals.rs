@@ -38,16 +38,7 @@ pub struct Totals {
 impl Totals {
     /// Adds one entry; unknown usage adds no tokens and counts as `none`.
     pub fn add(&mut self, entry: &Entry) {
-        let Entry { endpoint, session, outcome, usage, basis, cost, deferred, .. } = entry;
-        self.merge(&Self::of(&Line {
-            endpoint,
-            is_turn: session.is_some(),
-            outcome: *outcome,
-            usage: *usage,
-            basis: *basis,
-            cost: *cost,
-            deferred: *deferred,
-        }));
+        self.merge(&Self::of(&Line::of(entry)));
     }
 
     /// The sums of one entry.
@@ -93,17 +84,33 @@ impl Totals {
 #[derive(Clone, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) endpoint: &'a Endpoint,
-    /// Of a conversation on one connection.
-    pub(crate) is_turn: bool,
     pub(crate) outcome: Outcome,
     pub(crate) usage: Option<Usage>,
     pub(crate) basis: Basis,
     pub(crate) cost: Option<Cost>,
     pub(crate) deferred: bool,
+    /// It is a turn of a connection.
+    pub(crate) is_turn: bool,
+}
+
+impl<'a> Line<'a> {
+    /// That of an entry.
+    pub(crate) fn of(entry: &'a Entry) -> Self {
+        let Entry { endpoint, outcome, usage, basis, cost, deferred, session, .. } = entry;
+        Self {
+            endpoint,
+            outcome: *outcome,
+            usage: *usage,
+            basis: *basis,
+            cost: *cost,
+            deferred: *deferred,
+            is_turn: session.is_some(),
+        }
+    }
 }
 
 /// Whether an upstream may charge for this entry while nobody knows how much.
-fn is_unpriced(line: &Line<'_>) -> bool {
+pub(crate) fn is_unpriced(line: &Line<'_>) -> bool {
     let charged = match line.outcome {
         Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
         Outcome::Refused | Outcome::UpstreamError => false,

@@ -4,16 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each folder (or single file) may use beside itself; `net` and `telemetry` are open to all.
-const DIRECTIONS: [(&str, &[&str]); 20] = [
+const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("main", &["cli"]),
     ("cli", &["admin", "ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
-    ("gate", &["admin", "ca", "config", "ingress", "ledger", "policy", "system", "tokens", "upstream"]),
+    ("gate", &["admin", "ca", "config", "ingress", "ledger", "otlp", "policy", "system", "tokens", "upstream"]),
     ("ingress", &["ca", "exchange", "ledger", "policy", "session", "system", "tokens", "upstream"]),
     ("session", &["ca", "exchange", "ledger", "policy", "upstream"]),
     ("exchange", &["dialect", "ledger", "meter", "policy", "system", "tokens", "units", "upstream"]),
     ("tokens", &["dialect", "policy", "system", "units", "upstream"]),
     ("upstream", &["policy", "system"]),
     ("admin", &["ca", "ledger", "policy"]),
+    ("otlp", &["dialect", "ledger", "policy", "units", "upstream"]),
     ("config", &["dialect", "policy", "units"]),
     ("ledger", &["dialect", "policy", "units"]),
     ("meter", &["dialect", "units"]),

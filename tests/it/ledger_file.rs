@@ -52,9 +52,8 @@ async fn a_file_says_what_its_gate_says_while_it_writes() {
     let upstream = Upstream::start(Options::default());
     let gate = busy(&upstream, 23).await;
     let (file, admin) = (gate.path("books.sqlite").display().to_string(), gate.admin().to_string());
-    let both = |words: &[&str]| {
-        [["--ledger", &file], ["--admin", &admin]].map(|books| told(&[words, &books[..]].concat()))
-    };
+    let both =
+        |words: &[&str]| [["--ledger", &file], ["--admin", &admin]].map(|books| told(&[words, &books[..]].concat()));
     for words in [
         &["stats", "--by", "model,route,client,label,endpoint,status", "--json"][..],
         &["stats", "--by", "day", "--json", "--model", "gpt-4o", "--since", "1h"],

@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod custom;
@@ -29,6 +31,8 @@ mod doors;
 mod duplicate;
 #[cfg(test)]
 mod endpoints;
+#[cfg(test)]
+mod exports;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
@@ -50,9 +54,13 @@ mod lines;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod misdirected;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]

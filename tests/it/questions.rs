@@ -65,7 +65,8 @@ fn every_question_in_the_documentation_is_answered_while_the_books_are_open() {
         number += 1;
         let mut one = call(number, time, model, label);
         if model == "broken" {
-            (one.outcome, one.status, one.error) = (tollgate::ledger::entry::Outcome::UpstreamCut, 200, Some("cut".into()));
+            (one.outcome, one.status, one.error) =
+                (tollgate::ledger::entry::Outcome::UpstreamCut, 200, Some("cut".into()));
         }
         ledger.post(one);
     };

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod collector;
 pub mod gate;
 pub mod hub;
 pub mod raw;
