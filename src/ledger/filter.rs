@@ -2,7 +2,6 @@
 
 use crate::dialect::endpoint::Endpoint;
 use crate::ledger::entry::{Client, Entry, Outcome};
-use crate::ledger::key::NO_NAME;
 use crate::ledger::names::shortened;
 use crate::policy::target::Route;
 
@@ -122,6 +121,9 @@ fn route_is(route: Option<&Route>, wanted: &str) -> bool {
 fn attempt_of(id: &str, first: &str) -> bool {
     id.strip_prefix(first).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
+
+/// What stands for a label or a route that is not there.
+pub(crate) const NO_NAME: &str = "none";
 
 #[cfg(test)]
 mod tests {

@@ -13,8 +13,9 @@ use jiff::Timestamp;
 
 use self::account::{Account, Slot};
 use crate::ledger::entry::{Client, Entry};
+use crate::ledger::filter::NO_NAME;
 use crate::ledger::hours::Hours;
-use crate::ledger::key::{Key, NO_MODEL, NO_NAME, hour_of};
+use crate::ledger::key::{Key, NO_MODEL, hour_of};
 use crate::ledger::totals::Totals;
 use crate::policy::budgets::{Budget, Side, Spender, Then};
 use crate::policy::target::{Route, RouteKind};

@@ -84,8 +84,6 @@ impl Totals {
 #[derive(Clone, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) endpoint: &'a Endpoint,
-    /// Of a conversation on one connection.
-    pub(crate) is_turn: bool,
     pub(crate) outcome: Outcome,
     pub(crate) usage: Option<Usage>,
     pub(crate) basis: Basis,

@@ -180,7 +180,6 @@ fn sums(row: &Row<'_>) -> rusqlite::Result<Totals> {
     let endpoint = Endpoint::named(word(2)?).unwrap_or(Endpoint::Other);
     Ok(Totals::of(&Line {
         endpoint: &endpoint,
-        is_turn: row.get(13)?,
         outcome: Outcome::read(word(3)?).unwrap_or(Outcome::Unknown),
         usage: row.get::<_, bool>(4)?.then_some(usage),
         basis: Word::read(word(5)?).unwrap_or_default(),

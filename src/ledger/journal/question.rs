@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::types::Value;
 
-use crate::ledger::filter::Want;
+use crate::ledger::filter::{NO_NAME, Want};
 use crate::ledger::journal::words::Word as _;
-use crate::ledger::key::NO_NAME;
 use crate::ledger::period::Period;
 
 /// A condition and the values of its places.
