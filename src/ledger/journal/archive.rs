@@ -1,5 +1,6 @@
 //! What the books ask of their journal, from any thread that may wait.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -118,13 +119,14 @@ impl Archive {
                 if !known.is_empty() && known.contains(row.get_ref(0)?.as_str()?) {
                     continue;
                 }
-                let cell = row.get(1)?;
-                if !keys.contains_key(&cell) {
-                    keys.insert(cell, registry.known(&cells::key_of(connection, cell)?));
-                }
-                if let Some(key) = keys.get(&cell) {
-                    take(key, &sums(row)?);
-                }
+                let key = match keys.entry(row.get(1)?) {
+                    Slot::Occupied(known) => known.into_mut(),
+                    Slot::Vacant(slot) => {
+                        let key = cells::key_of(connection, *slot.key())?;
+                        slot.insert(registry.known(&key))
+                    }
+                };
+                take(key, &sums(row)?);
             }
             Ok(())
         })
@@ -185,6 +187,7 @@ fn sums(row: &Row<'_>) -> rusqlite::Result<Totals> {
         basis: Word::read(word(5)?).unwrap_or_default(),
         cost: row.get::<_, Option<Pico>>(11)?.map(|pico| pico.0),
         deferred: row.get(12)?,
+        is_turn: row.get(13)?,
     }))
 }
 
@@ -210,7 +213,7 @@ pub(crate) mod tests {
             let mut sums = Totals::default();
             sums.add(entry);
             cells::add(&booking, cell, &sums).unwrap();
-            let mut insert = booking.prepare(&row::insertion()).unwrap();
+            let mut insert = booking.prepare(row::insertion()).unwrap();
             row::bind(&mut insert, entry, None, cell).unwrap();
             insert.raw_execute().unwrap();
         }
