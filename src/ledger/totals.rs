@@ -89,6 +89,8 @@ pub(crate) struct Line<'a> {
     pub(crate) basis: Basis,
     pub(crate) cost: Option<Cost>,
     pub(crate) deferred: bool,
+    /// Of a conversation on one connection.
+    pub(crate) is_turn: bool,
 }
 
 impl<'a> Line<'a> {
