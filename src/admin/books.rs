@@ -2,51 +2,63 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use http::header::{HeaderName, HeaderValue};
+use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::admin::answer::{escaped, json, of_type};
-use crate::admin::csv;
+use crate::admin::answer::{json, of_type, refusal};
+use crate::admin::desk::{Desk, unanswered};
 use crate::admin::parameters::{self, Format, Pairs};
 use crate::admin::surface::Surface;
-use crate::ledger::page::Page;
+use crate::admin::walk::Walk;
 
 /// The sums of a period.
-pub(crate) async fn stats(State(surface): State<Arc<Surface>>, Query(pairs): Query<Pairs>) -> Response {
-    match parameters::stats(&pairs, Timestamp::now()) {
-        Ok(query) => json(&surface.ledger.stats(&query)),
-        Err(bad) => bad.answer(),
-    }
+pub(crate) async fn stats(
+    State(surface): State<Arc<Surface>>,
+    Extension(desk): Extension<Desk>,
+    Query(pairs): Query<Pairs>,
+) -> Response {
+    let query = match parameters::stats(&pairs, Timestamp::now()) {
+        Ok(query) => query,
+        Err(bad) => return bad.answer(),
+    };
+    let ledger = surface.ledger.clone();
+    desk.ask(move || json(&ledger.stats(&query))).await.unwrap_or_else(unanswered)
 }
 
-/// The entries themselves; beside JSON, the next cursor travels in `x-next-cursor`.
-pub(crate) async fn entries(State(surface): State<Arc<Surface>>, Query(pairs): Query<Pairs>) -> Response {
+/// The entries themselves; beside JSON, the next cursor of a short list travels in `x-next-cursor`.
+pub(crate) async fn entries(
+    State(surface): State<Arc<Surface>>,
+    Extension(desk): Extension<Desk>,
+    Query(pairs): Query<Pairs>,
+) -> Response {
     let (query, format) = match parameters::entries(&pairs, Timestamp::now()) {
         Ok(read) => read,
         Err(bad) => return bad.answer(),
     };
-    let page = surface.ledger.entries(&query);
+    let Some(walk) = Walk::begin(surface.ledger.clone(), desk, query, format).await else { return unanswered() };
+    if format == Format::Json {
+        return of_type("application/json", walk.body());
+    }
+    if let Some(missing) = walk.missing() {
+        // A list in these forms cannot say that it ends too early.
+        let message = format!("{missing}; `format=json` lists what is in memory");
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, &message);
+    }
+    let next = walk.only_page_leads_to();
     let mut response = match format {
-        Format::Csv => of_type("text/csv; charset=utf-8; header=present", csv::write(&page)),
-        Format::Json => return json(&page),
-        Format::JsonLines => of_type("application/x-ndjson", lines(&page)),
+        Format::Csv => of_type("text/csv; charset=utf-8; header=present", walk.body()),
+        Format::Json | Format::JsonLines => of_type("application/x-ndjson", walk.body()),
     };
-    if let Some(next) = page.next {
-        response.headers_mut().insert(HeaderName::from_static("x-next-cursor"), HeaderValue::from(next));
+    let headers = response.headers_mut();
+    if format == Format::Csv {
+        headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"entries.csv\""));
+    }
+    if let Some(next) = next.and_then(|next| HeaderValue::try_from(next).ok()) {
+        headers.insert(HeaderName::from_static("x-next-cursor"), next);
     }
     response
-}
-
-fn lines(page: &Page) -> String {
-    let mut text = String::new();
-    for kept in &page.entries {
-        if let Ok(line) = serde_json::to_string(&kept.entry) {
-            // An upstream's own usage object is kept verbatim and may span lines.
-            text.push_str(&escaped(&line).replace(['\n', '\r'], " "));
-            text.push('\n');
-        }
-    }
-    text
 }

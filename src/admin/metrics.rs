@@ -13,6 +13,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::admin::answer::{of_type, refusal};
@@ -70,6 +71,7 @@ impl Collector for All {
             let unit = unit(measure.unit);
             let kind = match &measure.points {
                 Points::Counts(_) | Points::Money(_) => MetricType::Counter,
+                Points::Levels(_) | Points::Amounts(_) => MetricType::Gauge,
                 Points::Spreads(..) => MetricType::Histogram,
             };
             let mut family = encoder.encode_descriptor(&name, measure.help, unit.as_ref(), kind)?;
@@ -77,6 +79,10 @@ impl Collector for All {
                 Points::Counts(points) => each(&mut family, points, |to, count| ConstCounter::new(*count).encode(to))?,
                 Points::Money(points) => {
                     each(&mut family, points, |to, cost| ConstCounter::new(nearest_dollars(*cost)).encode(to))?;
+                }
+                Points::Levels(points) => each(&mut family, points, |to, level| ConstGauge::new(*level).encode(to))?,
+                Points::Amounts(points) => {
+                    each(&mut family, points, |to, cost| ConstGauge::new(nearest_dollars(*cost)).encode(to))?;
                 }
                 Points::Spreads(scale, points) => each(&mut family, points, |to, point| spread(to, scale, point))?,
             }

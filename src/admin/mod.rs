@@ -4,24 +4,28 @@ mod answer;
 mod books;
 mod budgets;
 mod change;
-mod csv;
+mod desk;
 mod guard;
+mod live;
 mod metrics;
-mod parameters;
+pub mod parameters;
 mod state;
 pub mod surface;
 #[cfg(test)]
 mod tests;
+pub(crate) mod walk;
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use self::desk::Desk;
 use self::guard::Guard;
 use self::surface::Surface;
 
@@ -37,10 +41,16 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let guard = Guard::new(listener.local_addr()?, surface.token.as_ref());
-    axum::serve(listener, router(surface, guard)).with_graceful_shutdown(shutdown).await
+    let (stop, stopped) = watch::channel(false);
+    let shutdown = async move {
+        shutdown.await;
+        // Those who listen would stay for ever.
+        let _ = stop.send(true);
+    };
+    axum::serve(listener, router(surface, guard, Desk::new(stopped))).with_graceful_shutdown(shutdown).await
 }
 
-fn router(surface: Surface, guard: Guard) -> Router {
+fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
     Router::new()
         .route("/", get(state::index))
         .route("/budgets", get(budgets::budgets))
@@ -54,7 +64,9 @@ fn router(surface: Surface, guard: Guard) -> Router {
         .route("/models", get(state::models))
         .route("/readyz", get(state::readiness))
         .route("/stats", get(books::stats))
+        .route("/stats/live", get(live::stats))
         .fallback(state::unknown)
         .with_state(Arc::new(surface))
+        .layer(Extension(desk))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
 }

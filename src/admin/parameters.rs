@@ -2,19 +2,24 @@
 
 use axum::response::Response;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::admin::answer::bad_parameter;
+use crate::dialect::endpoint::Endpoint;
+use crate::ledger::filter::{Want, WantError};
 use crate::ledger::key::By;
-use crate::ledger::page::Query;
+use crate::ledger::names::shortened;
+use crate::ledger::page::{Mark, Query};
+use crate::ledger::place::Place;
 use crate::ledger::since;
 use crate::ledger::stats::StatsQuery;
 
 /// Names and values as they stand in a query.
-pub(crate) type Pairs = Vec<(String, String)>;
+pub type Pairs = Vec<(String, String)>;
 
 /// In which form entries are listed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Format {
+pub enum Format {
     /// One header line and one line an entry.
     Csv,
     /// `{"entries":[...],"next":cursor}`.
@@ -25,8 +30,9 @@ pub(crate) enum Format {
 }
 
 /// What is wrong with a parameter.
-#[derive(Debug)]
-pub(crate) struct BadParameter {
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` {problem}")]
+pub struct BadParameter {
     name: String,
     problem: String,
 }
@@ -37,49 +43,85 @@ impl BadParameter {
     }
 
     pub(crate) fn answer(&self) -> Response {
-        bad_parameter(&self.name, &format!("`{}` {}", self.name, self.problem))
+        bad_parameter(&self.name, &self.to_string())
     }
 }
 
 /// Reads the query of `/stats`.
-pub(crate) fn stats(pairs: &Pairs, now: Timestamp) -> Result<StatsQuery, BadParameter> {
+///
+/// # Errors
+/// A parameter that is unknown, given twice, or cannot have its value.
+pub fn stats(pairs: &Pairs, now: Timestamp) -> Result<StatsQuery, BadParameter> {
     let mut query = StatsQuery::default();
     for (name, value) in once_each(pairs)? {
         match name {
             "since" => query.since = instant(name, value, now)?,
             "until" => query.until = instant(name, value, now)?,
             "by" => query.by = dimensions(value)?,
-            _ => return Err(BadParameter::new(name, "is not one of since, until, by")),
+            _ => {
+                let Some(by) = By::named(name) else {
+                    let known = By::ALL.map(By::name).join(", ");
+                    return Err(BadParameter::new(name, format!("is not one of since, until, by, {known}")));
+                };
+                if !value.is_empty() {
+                    query.only.push((by, group(by, value)?));
+                }
+            }
         }
     }
     Ok(query)
 }
 
 /// Reads the query of `/entries`.
-pub(crate) fn entries(pairs: &Pairs, now: Timestamp) -> Result<(Query, Format), BadParameter> {
-    let (mut query, mut format) = (Query::default(), Format::default());
-    for (name, value) in once_each(pairs)? {
+///
+/// # Errors
+/// As [`stats`].
+pub fn entries(pairs: &Pairs, now: Timestamp) -> Result<(Query, Format), BadParameter> {
+    let (mut query, mut format, mut most) = (Query::default(), Format::default(), None);
+    for (name, value) in once_each(pairs)?.filter(|(_, value)| !value.is_empty()) {
         match name {
             "since" => query.since = instant(name, value, now)?,
-            "limit" => query.limit = limit(value)?,
-            "cursor" if value.is_empty() => {}
-            "cursor" => query.cursor = Some(number(value).ok_or_else(|| BadParameter::new(name, "is no cursor"))?),
-            "model" if value.is_empty() => {}
-            "model" => query.model = Some(value.into()),
+            "until" => query.until = instant(name, value, now)?,
+            "limit" => most = Some(value),
+            "cursor" => {
+                let place = Place::read(value).ok_or_else(|| BadParameter::new(name, "is no cursor"))?;
+                query.cursor = Some(place);
+            }
+            "after" => {
+                let mark = Mark::read(value).ok_or_else(|| BadParameter::new(name, "is no `newest` of a page"))?;
+                query.after = Some(mark);
+            }
             "format" => format = form(value)?,
-            _ => return Err(BadParameter::new(name, "is not one of since, limit, cursor, model, format")),
+            _ => query.wants.push(Want::read(name, value).map_err(|error| unwanted(name, error))?),
         }
+    }
+    if let Some(value) = most {
+        query.limit = limit(value, format)?;
     }
     Ok((query, format))
 }
 
+fn unwanted(name: &str, error: WantError) -> BadParameter {
+    let known = Want::NAMES.join(", ");
+    match error {
+        WantError::Name => {
+            BadParameter::new(name, format!("is not one of since, until, limit, cursor, after, format, {known}"))
+        }
+        other => BadParameter::new(name, other.to_string()),
+    }
+}
+
+/// The pairs, of which there are few and none twice.
 fn once_each(pairs: &Pairs) -> Result<impl Iterator<Item = (&str, &str)>, BadParameter> {
+    if let Some((name, _)) = pairs.get(MOST_PARAMETERS) {
+        return Err(BadParameter::new(shortened(name), format!("is one too many: {MOST_PARAMETERS} are taken")));
+    }
     for (at, (name, _)) in pairs.iter().enumerate() {
         if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
-            return Err(BadParameter::new(name, "is given twice"));
+            return Err(BadParameter::new(shortened(name), "is given twice"));
         }
     }
-    Ok(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    Ok(pairs.iter().map(|(name, value)| (shortened(name), value.as_str())))
 }
 
 /// An empty value is an absent one, as in `until=`.
@@ -104,11 +146,35 @@ fn dimensions(value: &str) -> Result<Vec<By>, BadParameter> {
     Ok(found)
 }
 
-fn limit(value: &str) -> Result<usize, BadParameter> {
-    let count = number(value).and_then(|count| usize::try_from(count).ok());
-    count
-        .filter(|count| (1..=MOST_ENTRIES).contains(count))
-        .ok_or_else(|| BadParameter::new("limit", format!("is not a number from 1 to {MOST_ENTRIES}")))
+/// The name of a group, as the rows of that dimension have it.
+fn group(by: By, value: &str) -> Result<Box<str>, BadParameter> {
+    let bad = |problem: String| Err(BadParameter::new(by.name(), problem));
+    match by {
+        By::Day if value.parse::<Date>().is_err() => bad("is no day such as `2026-11-22`".into()),
+        By::Endpoint if Endpoint::named(value).is_none() => bad(WantError::Endpoint.to_string()),
+        By::Hour if value.parse::<Timestamp>().is_err() => bad("is no hour such as `2026-11-22T14:00:00Z`".into()),
+        By::Status if value.parse::<u16>().is_err() => bad(WantError::Status.to_string()),
+        By::Client | By::Label | By::Model => Ok(shortened(value).into()),
+        By::Day | By::Endpoint | By::Hour | By::Route | By::Status => Ok(value.into()),
+    }
+}
+
+fn limit(value: &str, format: Format) -> Result<usize, BadParameter> {
+    let streamed = format != Format::Json;
+    if streamed && value == "all" {
+        return Ok(usize::MAX);
+    }
+    let most = if streamed { usize::MAX } else { MOST_ENTRIES };
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let count = value.parse().ok().filter(|count| digits && (1..=most).contains(count));
+    count.ok_or_else(|| {
+        let known = if streamed {
+            "neither `all` nor a number from 1".into()
+        } else {
+            format!("not a number from 1 to {most}")
+        };
+        BadParameter::new("limit", format!("is {known}"))
+    })
 }
 
 fn form(value: &str) -> Result<Format, BadParameter> {
@@ -120,9 +186,7 @@ fn form(value: &str) -> Result<Format, BadParameter> {
     }
 }
 
-fn number(value: &str) -> Option<u64> {
-    if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None }
-}
-
-/// Entries of one page.
+/// Entries of one page of JSON; the other forms may be as long as the books.
 const MOST_ENTRIES: usize = 10_000;
+
+const MOST_PARAMETERS: usize = 32;

@@ -125,7 +125,10 @@ const INDEX: &str = "\
 Tollgate, admin surface
 
 /stats?since=24h&until=&by=model,route,client,label,day,hour,endpoint,status
-/entries?since=&limit=100&cursor=&model=&format=json|jsonl|csv
+           of certain groups only: &model=&label=...
+/stats/live   the same as server-sent events, whenever it has changed
+/entries?since=&until=&limit=100&cursor=&format=json|jsonl|csv
+           of certain calls only: &model=&label=&client=&process=&route=&endpoint=&status=&outcome=&key=&session=&id=
 /budgets   what may be spent, what has been, and when it resets
 /metrics   for Prometheus
 /models

@@ -1,5 +1,7 @@
 //! The surface over real sockets: who gets in, and what it says.
 
+mod books;
+
 use std::collections::HashMap;
 use std::future::pending;
 use std::net::SocketAddr;
@@ -182,13 +184,29 @@ async fn a_bad_query_is_refused_with_the_name_of_its_parameter() {
         ("/entries?limit=999999", "limit"),
         ("/entries?cursor=x", "cursor"),
         ("/entries?format=xml", "format"),
+        ("/entries?limit=all", "limit"),
+        ("/entries?format=csv&limit=0", "limit"),
         ("/entries?by=model", "by"),
+        ("/entries?status=ok", "status"),
+        ("/entries?outcome=fine", "outcome"),
+        ("/entries?endpoint=/v2", "endpoint"),
+        ("/entries?after=x", "after"),
+        ("/entries?until=x", "until"),
+        ("/stats?status=ok", "status"),
+        ("/stats?day=today", "day"),
+        ("/stats?hour=12", "hour"),
+        ("/stats?endpoint=chat", "endpoint"),
+        ("/stats/live?since=yesterday", "since"),
     ] {
         let reply = fetch(at, path).await;
         assert_eq!(reply.status, 400, "{path}");
         assert_eq!(reply.json()["error"]["param"], parameter, "{path}");
     }
-    for path in ["/stats?since=24h&until=&by=model,route", "/entries?since=&limit=5&cursor=&model=&format=jsonl"] {
+    for path in [
+        "/stats?since=24h&until=&by=model,route",
+        "/entries?since=&limit=5&cursor=&model=&format=jsonl",
+        "/entries?limit=all&format=csv",
+    ] {
         assert_eq!(fetch(at, path).await.status, 200, "{path}");
     }
 }
@@ -214,12 +232,12 @@ async fn the_books_are_shown_in_every_form() {
     assert_eq!(rest["next"], Value::Null);
 
     let lines = fetch(at, "/entries?format=jsonl&limit=2").await;
-    assert!(lines.head.contains(&format!("x-next-cursor: {next}")), "{}", lines.head);
+    assert!(lines.head.contains(&format!("x-next-cursor: {}", next.to_ascii_lowercase())), "{}", lines.head);
     assert_eq!(lines.text().lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 2);
 
     let table = fetch(at, "/entries?format=csv").await.text();
     let rows: Vec<&str> = table.split("\r\n").collect();
-    assert!(rows[0].starts_with("id,time,durationMs"));
+    assert!(rows[0].starts_with("id,session,time,durationMs"));
     assert!(rows[1].contains(",\"'=m2<script>\","), "{}", rows[1]);
     assert!(rows[1].contains(",0.000147500000,"), "{}", rows[1]);
     assert_eq!(rows[1].split(',').count(), rows[0].split(',').count());

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::budget::BudgetArgs;
 use crate::cli::count::CountArgs;
+use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
+use crate::cli::top::TopArgs;
 
 /// Stands between programs and api.openai.com: intercepts, routes and meters every call.
 #[derive(Debug, Parser)]
@@ -27,6 +30,8 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Whether a limit is reached, as an exit code: 0 under, 1 at or over, 2 error, 3 unknown
+    Budget(BudgetArgs),
     /// Show, export or renew the certificate authority
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
@@ -35,6 +40,8 @@ pub enum Command {
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
+    /// Calls of a period as CSV or JSON lines, from the running gate or a journal
+    Export(ExportArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
     /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
@@ -45,10 +52,12 @@ pub enum Command {
     Run(RunArgs),
     /// Run the gate; makes the certificate authority at first start
     Serve(ServeArgs),
-    /// Sums of the running gate's books
+    /// Sums of a period, from the running gate or a journal
     Stats(StatsArgs),
-    /// The latest entries of the running gate's books
+    /// The latest calls, from the running gate or a journal
     Tail(TailArgs),
+    /// Sums of a period, once a second
+    Top(TopArgs),
 }
 
 /// Where the configuration comes from.

@@ -1,15 +1,17 @@
 //! Asks a running gate's admin surface one question.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
 
 use crate::cli::sources::configured_token;
 use crate::net::host::{Host, HostPort};
@@ -40,11 +42,22 @@ impl Door {
     /// # Errors
     /// As [`ask`], or a configuration whose token cannot be read.
     pub fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
-        let token = match &self.token {
-            Some(token) => Some(Secret::new(token.trim())),
-            None => configured_token(self.config.clone())?,
-        };
-        Ok(ask(&self.admin, path, token.as_ref())?)
+        Ok(ask(&self.admin, path, self.secret()?.as_ref())?)
+    }
+
+    /// Asks it, and writes the answer to `out` as it comes, however long it is.
+    ///
+    /// # Errors
+    /// As [`Door::ask`], an answer that breaks off, and whatever writing gives.
+    pub fn copy(&self, path: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+        copy(&self.admin, path, self.secret()?.as_ref(), out)
+    }
+
+    fn secret(&self) -> anyhow::Result<Option<Secret>> {
+        match &self.token {
+            Some(token) => Ok(Some(Secret::new(token.trim()))),
+            None => configured_token(self.config.clone()),
+        }
     }
 }
 
@@ -60,6 +73,9 @@ pub enum AskError {
     /// No request could be sent from here.
     #[error("cannot ask")]
     Local(#[source] io::Error),
+    /// The answer began and broke off.
+    #[error("the answer of `{0}` broke off; what was written is not all")]
+    Cut(Box<str>),
     /// Nothing listens there.
     #[error("no gate is running at `{admin}`")]
     NotRunning {
@@ -84,7 +100,7 @@ impl AskError {
                 Some("start one with `tollgate serve`, or name another address with `--admin` or `TOLLGATE_ADMIN`")
             }
             Self::Foreign(_) => Some("name the gate's admin address with `--admin` or `TOLLGATE_ADMIN`"),
-            Self::Address(_) | Self::Local(_) | Self::Refused(_) | Self::Silent(_) => None,
+            Self::Address(_) | Self::Cut(_) | Self::Local(_) | Self::Refused(_) | Self::Silent(_) => None,
         }
     }
 }
@@ -94,21 +110,57 @@ impl AskError {
 /// # Errors
 /// Any reason that there is no answer with status 200.
 pub fn ask(admin: &str, path: &str, token: Option<&Secret>) -> Result<Bytes, AskError> {
-    let authority = admin.strip_prefix("http://").unwrap_or(admin);
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let at = HostPort::parse_connect(authority).map_err(|_| AskError::Address(admin.into()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AskError::Local)?;
-    let answer = async { tokio::time::timeout(PATIENCE, fetch(&at, path, token)).await };
-    let (status, body) = match runtime.block_on(answer) {
+    let at = address(admin)?;
+    let runtime = runtime()?;
+    let answer = async {
+        let response = fetch(&at, path, token).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|_| AskError::Foreign(admin.into()))?;
+        Ok((status, body.to_bytes()))
+    };
+    let (status, body) = match runtime.block_on(async { tokio::time::timeout(PATIENCE, answer).await }) {
         Ok(answer) => answer?,
         Err(_) => return Err(AskError::Silent(admin.into())),
     };
-    if status == StatusCode::OK {
-        return Ok(body);
-    }
-    let message = serde_json::from_slice::<Value>(&body).ok();
+    if status == StatusCode::OK { Ok(body) } else { Err(refused(admin, &body)) }
+}
+
+/// As [`ask`], but each piece of the body is written as it comes, and only for the next one is it waited ten seconds.
+fn copy(admin: &str, path: &str, token: Option<&Secret>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let at = address(admin)?;
+    let silent = |_| AskError::Silent(admin.into());
+    runtime()?.block_on(async {
+        let response = tokio::time::timeout(PATIENCE, fetch(&at, path, token)).await.map_err(silent)??;
+        let status = response.status();
+        let mut body = response.into_body();
+        let mut refusal = Vec::new();
+        while let Some(frame) = tokio::time::timeout(PATIENCE, body.frame()).await.map_err(silent)? {
+            let piece = frame.map_err(|_| AskError::Cut(admin.into()))?.into_data().unwrap_or_default();
+            if status == StatusCode::OK {
+                out.write_all(&piece)?;
+            } else {
+                refusal.extend_from_slice(&piece);
+            }
+        }
+        if status == StatusCode::OK { Ok(()) } else { Err(refused(admin, &refusal).into()) }
+    })
+}
+
+fn address(admin: &str) -> Result<HostPort, AskError> {
+    let authority = admin.strip_prefix("http://").unwrap_or(admin);
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    HostPort::parse_connect(authority).map_err(|_| AskError::Address(admin.into()))
+}
+
+fn runtime() -> Result<Runtime, AskError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AskError::Local)
+}
+
+/// What an answer with another status says.
+fn refused(admin: &str, body: &[u8]) -> AskError {
+    let message = serde_json::from_slice::<Value>(body).ok();
     let message = message.as_ref().and_then(|answer| answer["error"]["message"].as_str());
-    Err(message.map_or_else(|| AskError::Foreign(admin.into()), |message| AskError::Refused(message.into())))
+    message.map_or_else(|| AskError::Foreign(admin.into()), |message| AskError::Refused(message.into()))
 }
 
 /// `name=value` pairs behind `path`, those without a value left out.
@@ -130,7 +182,7 @@ pub(crate) fn with_query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
     url
 }
 
-async fn fetch(at: &HostPort, path: &str, token: Option<&Secret>) -> Result<(StatusCode, Bytes), AskError> {
+async fn fetch(at: &HostPort, path: &str, token: Option<&Secret>) -> Result<Response<Incoming>, AskError> {
     let admin = at.to_string();
     let foreign = || AskError::Foreign(admin.as_str().into());
     let connecting = match &at.host {
@@ -140,17 +192,14 @@ async fn fetch(at: &HostPort, path: &str, token: Option<&Secret>) -> Result<(Sta
     let stream = connecting.map_err(|source| AskError::NotRunning { admin: admin.as_str().into(), source })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| foreign())?;
-    let connection = tokio::spawn(connection);
+    // It ends with the answer, or with the runtime.
+    tokio::spawn(connection);
     let mut request = Request::get(path).header(header::HOST, &admin).header(header::CONNECTION, "close");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
     }
     let request = request.body(Empty::<Bytes>::new()).map_err(|_| foreign())?;
-    let response = sender.send_request(request).await.map_err(|_| foreign())?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(|_| foreign())?.to_bytes();
-    connection.abort();
-    Ok((status, body))
+    sender.send_request(request).await.map_err(|_| foreign())
 }
 
 /// Where a gate's admin surface is unless somebody moved it.

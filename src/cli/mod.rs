@@ -2,10 +2,13 @@
 
 pub mod arguments;
 pub mod ask;
+pub mod books;
+pub mod budget;
 pub mod ca;
 pub mod check;
 pub mod count;
 pub mod demo;
+pub mod export;
 pub mod hub;
 pub mod listing;
 pub mod price;
@@ -18,6 +21,7 @@ pub mod serve;
 pub mod sources;
 pub mod stats;
 pub mod tail;
+pub mod top;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,6 +30,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use self::arguments::{Arguments, Command};
+use self::budget::Verdict;
 use self::problem::Problem;
 
 /// Runs what was typed.
@@ -35,11 +40,13 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let outcome = match arguments.command {
+        Some(Command::Budget(args)) => return verdict(budget::run(&args)),
         None => serve::run(&arguments.serve),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
         Some(Command::Reconcile(args)) => match reconcile::run(&args) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
@@ -51,15 +58,26 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),
+        Some(Command::Top(args)) => top::run(&args).map_err(Problem::from_asking),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) if problem.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(problem) => {
-            let _ = write!(io::stderr(), "{problem}");
-            ExitCode::from(problem.code)
-        }
+        Err(problem) => failed(&problem, problem.code),
     }
+}
+
+/// Here 1 says that the limit is reached, so that every error is 2.
+fn verdict(outcome: anyhow::Result<Verdict>) -> ExitCode {
+    match outcome {
+        Ok(verdict) => ExitCode::from(verdict.code()),
+        Err(error) => failed(&Problem::from_asking(error), 2),
+    }
+}
+
+fn failed(problem: &Problem, code: u8) -> ExitCode {
+    let _ = write!(io::stderr(), "{problem}");
+    ExitCode::from(code)
 }
 
 /// Help and version go to standard output and are no failure; everything else is wrong usage.

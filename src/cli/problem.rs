@@ -7,6 +7,7 @@ use crate::ca::error::CaError;
 use crate::cli::ask::AskError;
 use crate::config::mistake::ConfigError;
 use crate::gate::GateError;
+use crate::ledger::journal::archive::ArchiveError;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -28,9 +29,11 @@ impl Problem {
         Self { code: 1, ..Self::usage(error, hints) }
     }
 
-    /// What went wrong when the running gate was asked.
+    /// What went wrong when the books were asked.
     pub fn from_asking(error: anyhow::Error) -> Self {
-        let hint = error.downcast_ref::<AskError>().and_then(AskError::hint).map(str::to_owned);
+        let gate = error.downcast_ref::<AskError>().and_then(AskError::hint);
+        let file = error.downcast_ref::<ArchiveError>().map(|_| JOURNAL);
+        let hint = gate.or(file).map(str::to_owned);
         Self { error, hints: hint.into_iter().collect(), code: 1 }
     }
 
@@ -103,3 +106,5 @@ impl fmt::Display for Problem {
         Ok(())
     }
 }
+
+const JOURNAL: &str = "`ledger.path` in the configuration of a gate says where its journal is";

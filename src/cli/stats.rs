@@ -1,11 +1,10 @@
-//! `tollgate stats`: sums of a period, from the running gate.
+//! `tollgate stats`: sums of a period.
 
 use std::io::{self, Write};
 
-use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::cli::ask::{Door, with_query};
+use crate::cli::books::{BooksArgs, GroupArgs, pairs};
 use crate::cli::listing::{cell, dollars, table, unless_closed};
 
 /// Sum up tokens, cost and errors of a period.
@@ -20,18 +19,21 @@ pub struct StatsArgs {
     /// Groups: model, route, client, label, day, hour, endpoint, status
     #[arg(long, value_name = "GROUP,...", default_value = "model")]
     pub by: String,
-    /// Print the gate's JSON as it is
+    /// Print JSON, as `/stats` has it
     #[arg(long)]
     pub json: bool,
-    /// The gate that is asked.
+    /// Only calls of these groups.
     #[command(flatten)]
-    pub door: Door,
+    pub groups: GroupArgs,
+    /// The books that are read.
+    #[command(flatten)]
+    pub books: BooksArgs,
 }
 
 /// Prints the statistics.
 ///
 /// # Errors
-/// No gate answers, or it refuses the period or the groups.
+/// No books, or a question that is refused.
 pub fn run(args: &StatsArgs) -> anyhow::Result<()> {
     unless_closed(print(args, &mut io::stdout().lock()))
 }
@@ -42,15 +44,13 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<()> {
 /// As [`run`], and whatever writing gives.
 pub fn print(args: &StatsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let since = Some(args.since.as_str());
-    let pairs = [("since", since), ("until", args.until.as_deref()), ("by", Some(&args.by))];
-    let body = args.door.ask(&with_query("/stats", &pairs))?;
+    let mut asked = pairs([("since", since), ("until", args.until.as_deref()), ("by", Some(&args.by))]);
+    asked.extend(args.groups.pairs());
+    let stats = args.books.stats(&asked)?;
     if args.json {
-        out.write_all(&body)?;
-        return Ok(writeln!(out)?);
+        return Ok(writeln!(out, "{stats}")?);
     }
-    let stats: Value = serde_json::from_slice(&body).context("the gate's answer is not JSON")?;
-    show(&stats, out)?;
-    Ok(())
+    Ok(show(&stats, usize::MAX, out)?)
 }
 
 /// A time stamp without its fraction: the books are not read to the nanosecond.
@@ -61,7 +61,8 @@ fn to_the_second(stamp: &str) -> String {
     }
 }
 
-fn show(stats: &Value, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the answer of `/stats` as tables of at most so many rows.
+pub(crate) fn show(stats: &Value, most: usize, out: &mut dyn Write) -> io::Result<()> {
     let [since, until] = ["since", "until"].map(|end| to_the_second(&cell(&stats[end])));
     writeln!(out, "{since} to {until}")?;
     let no_groups = serde_json::Map::new();
@@ -71,7 +72,11 @@ fn show(stats: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     for (by, rows) in groups {
         let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
-        let mut lines: Vec<Vec<String>> = rows.iter().map(|group| row(&cell(&group["key"]), group)).collect();
+        let mut lines: Vec<Vec<String>> =
+            rows.iter().take(most).map(|group| row(&cell(&group["key"]), group)).collect();
+        if rows.len() > most {
+            lines.push(vec![format!("and {} more", rows.len() - most)]);
+        }
         lines.push(row("total", &stats["totals"]));
         writeln!(out, "\n{}", table(&header(by), &lines, 1).trim_fmt())?;
     }
@@ -79,6 +84,9 @@ fn show(stats: &Value, out: &mut dyn Write) -> io::Result<()> {
     if tunnels["connections"].as_u64().is_some_and(|count| count > 0) {
         let [count, up, down] = ["connections", "bytesUp", "bytesDown"].map(|name| cell(&tunnels[name]));
         writeln!(out, "\ntunnels since the start: {count}, {up} bytes up, {down} bytes down")?;
+    }
+    if let Some(missing) = stats["missing"].as_str() {
+        writeln!(out, "\nnot all of the books could be read: {}", cell(&missing.into()))?;
     }
     Ok(())
 }

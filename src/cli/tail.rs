@@ -1,13 +1,13 @@
 //! `tollgate tail`: the last entries of the books, and those to come.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use comfy_table::{ColumnConstraint, Width};
 use serde_json::Value;
 
-use crate::cli::ask::{Door, with_query};
+use crate::cli::books::{BooksArgs, CallArgs, pairs};
 use crate::cli::listing::{cell, dollars, table, unless_closed};
 
 /// List the last calls.
@@ -20,21 +20,21 @@ pub struct TailArgs {
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
-    /// Only calls of this model
-    #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
-    /// The gate that is asked.
+    /// Only some calls.
     #[command(flatten)]
-    pub door: Door,
+    pub calls: CallArgs,
+    /// The books that are read.
+    #[command(flatten)]
+    pub books: BooksArgs,
 }
 
 /// Prints the last entries, oldest first; with `--follow`, does not return before the gate or the reader goes.
 ///
 /// # Errors
-/// No gate answers, or it refuses the question.
+/// No books, or a question that is refused.
 pub fn run(args: &TailArgs) -> anyhow::Result<()> {
     let mut watch = Watch::new(args);
     let mut out = io::stdout().lock();
@@ -55,14 +55,16 @@ pub fn run(args: &TailArgs) -> anyhow::Result<()> {
 #[derive(Debug)]
 pub struct Watch<'a> {
     args: &'a TailArgs,
-    /// The id of the newest entry seen.
+    /// Where the books were when they were asked last.
     newest: Option<String>,
+    /// The ids that were printed last.
+    printed: HashSet<String>,
 }
 
 impl<'a> Watch<'a> {
     /// Nothing printed yet.
     pub fn new(args: &'a TailArgs) -> Self {
-        Self { args, newest: None }
+        Self { args, newest: None, printed: HashSet::new() }
     }
 
     /// Prints the header and the last entries.
@@ -70,34 +72,36 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// As [`run`], and whatever writing gives.
     pub fn print_last(&mut self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let (entries, _) = self.page(self.args.limit, None)?;
-        self.print(&entries, &HEADER, out)
+        let page = self.page(self.args.limit, None)?;
+        self.newest = Some(page.newest);
+        self.print(&page.entries, &HEADER, out)
     }
 
-    /// Prints what came since: pages back from the newest until an entry that was seen before.
+    /// Prints what was booked since the books were asked last.
     ///
     /// # Errors
     /// As [`run`], and whatever writing gives.
     pub fn print_new(&mut self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let mut fresh = Vec::new();
-        let mut cursor = None;
+        let mut page = self.page(PAGE, None)?;
+        let newest = page.newest;
+        let mut fresh: Vec<Value> = Vec::new();
+        let mut printed = HashSet::new();
         loop {
-            let (entries, next) = self.page(PAGE, cursor.as_deref())?;
-            let seen = entries.iter().position(|entry| entry["id"].as_str() == self.newest.as_deref());
-            fresh.extend_from_slice(&entries[..seen.unwrap_or(entries.len())]);
-            match next {
-                Some(next) if seen.is_none() => cursor = Some(next),
-                _ => break,
-            }
+            // What is booked while the pages are read may be met now and again the next time.
+            fresh.extend(page.entries.into_iter().filter(|entry| {
+                let id = entry["id"].to_string();
+                !self.printed.contains(&id) && printed.insert(id)
+            }));
+            let Some(next) = page.next else { break };
+            page = self.page(PAGE, Some(&next))?;
         }
+        self.printed = printed;
+        self.newest = Some(newest);
         self.print(&fresh, &[], out)
     }
 
     /// Prints entries, given newest first, oldest first.
-    fn print(&mut self, entries: &[Value], header: &[&str], out: &mut dyn Write) -> anyhow::Result<()> {
-        if let Some(newest) = entries.first() {
-            self.newest = newest["id"].as_str().map(Into::into);
-        }
+    fn print(&self, entries: &[Value], header: &[&str], out: &mut dyn Write) -> anyhow::Result<()> {
         if self.args.json {
             entries.iter().rev().try_for_each(|entry| writeln!(out, "{entry}"))?;
         } else if !(entries.is_empty() && header.is_empty()) {
@@ -112,18 +116,24 @@ impl<'a> Watch<'a> {
         Ok(out.flush()?)
     }
 
-    /// One page, newest first, and the cursor of the next.
-    fn page(&self, limit: u32, cursor: Option<&str>) -> anyhow::Result<(Vec<Value>, Option<String>)> {
+    /// One page, newest first, of what was booked since the books were asked last.
+    fn page(&self, limit: u32, cursor: Option<&str>) -> anyhow::Result<Page> {
         let limit = limit.to_string();
-        let pairs = [("limit", Some(limit.as_str())), ("cursor", cursor), ("model", self.args.model.as_deref())];
-        let body = self.args.door.ask(&with_query("/entries", &pairs))?;
-        let mut page: Value = serde_json::from_slice(&body).context("the gate's answer is not JSON")?;
-        let next = page["next"].as_str().map(Into::into);
-        match page["entries"].take() {
-            Value::Array(entries) => Ok((entries, next)),
-            _ => anyhow::bail!("the gate's answer has no entries"),
+        let mut asked = pairs([("limit", Some(limit.as_str())), ("cursor", cursor), ("after", self.newest.as_deref())]);
+        asked.extend(self.args.calls.pairs());
+        let mut page = self.args.books.entries(&asked)?;
+        let text = |name: &str| page[name].as_str().map(str::to_owned);
+        match (text("newest"), text("next"), page["entries"].take()) {
+            (Some(newest), next, Value::Array(entries)) => Ok(Page { entries, next, newest }),
+            _ => anyhow::bail!("the gate's answer is no page of entries"),
         }
     }
+}
+
+struct Page {
+    entries: Vec<Value>,
+    next: Option<String>,
+    newest: String,
 }
 
 fn row(entry: &Value) -> Vec<String> {
@@ -154,7 +164,7 @@ const FIRST_NUMBER: usize = 5;
 const WIDTHS: [u16; 9] = [22, 8, 16, 24, 28, 9, 9, 14, 8];
 
 /// Entries asked for at once while following.
-const PAGE: u32 = 100;
+const PAGE: u32 = 1000;
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -166,13 +176,13 @@ mod tests {
     use crate::ledger::tests::entry;
 
     fn args(admin: &str) -> TailArgs {
-        TailArgs { follow: false, limit: 2, model: None, json: true, door: Door::at(admin) }
+        TailArgs { follow: false, limit: 2, json: true, calls: CallArgs::default(), books: BooksArgs::at(admin) }
     }
 
     fn post(ledger: &Ledger, numbers: std::ops::Range<u32>) {
         for number in numbers {
             let mut entry = entry("gpt-4o", "2026-11-22T12:00:00.5Z");
-            entry.id = number.to_string().into();
+            entry.id = format!("{number:05}").into();
             ledger.post(entry);
         }
     }
@@ -185,7 +195,7 @@ mod tests {
 
     #[test]
     fn following_prints_every_new_entry_once_and_in_order() {
-        let ledger = Ledger::new(1000);
+        let ledger = Ledger::new(5000);
         let args = args(&surface(ledger.clone()));
         let mut watch = Watch::new(&args);
         let mut out = Vec::new();
@@ -194,10 +204,10 @@ mod tests {
         watch.print_new(&mut out).unwrap();
         post(&ledger, 5..6);
         watch.print_new(&mut out).unwrap();
-        post(&ledger, 6..300);
+        post(&ledger, 6..3000);
         watch.print_new(&mut out).unwrap();
         watch.print_new(&mut out).unwrap();
-        assert_eq!(ids(&out), (3..300).collect::<Vec<_>>());
+        assert_eq!(ids(&out), (3..3000).collect::<Vec<_>>());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::exchange::custom::chain::Chain;
-use crate::exchange::metered::Metered;
+use crate::exchange::metered::{Metered, Parts};
 use crate::exchange::websocket::handover::Handover;
 use crate::upstream::reply::{Reply, ReplyError};
 
@@ -44,6 +44,14 @@ impl Answer {
     /// These bytes, and no proper end.
     pub fn cut(bytes: Bytes, error: ReplyError) -> Self {
         Self::Cut { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), error: Some(error), flushed: false }
+    }
+
+    /// What is left to be read of it for the meter, where its client has gone; the rest is dropped.
+    pub fn into_parts(self) -> Option<Box<Parts>> {
+        match self {
+            Self::Metered(body) => body.into_parts(),
+            _ => None,
+        }
     }
 
     /// These bytes.

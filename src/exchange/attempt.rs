@@ -10,6 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{Request, Response};
 
 use crate::dialect::coding::Coding;
+use crate::dialect::endpoint::Dialect;
 use crate::dialect::reply::plan::ReplyPlan;
 use crate::dialect::rewrite::Rewriter;
 use crate::dialect::trim::Trim;
@@ -61,6 +62,8 @@ pub struct Passed {
     pub injected: bool,
     /// Chunks with empty `choices` are withheld.
     pub drops_empty_chunks: bool,
+    /// What it says is taken down in this dialect, for the case that it reports no usage.
+    pub taken_down: Option<Dialect>,
 }
 
 impl Attempt {
@@ -82,14 +85,12 @@ impl Attempt {
     /// No answer came; the attempt is booked.
     pub async fn run(mut self, pool: &Pool, request: Request<Outbound>) -> Result<Response<Answer>, Failure> {
         let drains = self.drains.clone();
-        // Only documents of custom models are read whole before anybody gets them; other replies learn of a client
-        // that left by being dropped.
-        let deserted = self.custom.as_ref().map(|_| Arc::<AtomicBool>::default());
+        let deserted = drains.as_ref().map(|_| Arc::<AtomicBool>::default());
         if let Some(deserted) = &deserted {
             self.receipt.may_be_deserted(Arc::clone(deserted));
         }
         let work = Box::pin(self.settled(pool.clone(), request));
-        let Some(drains) = drains else { return work.await };
+        let (Some(drains), Some(deserted)) = (drains, deserted) else { return work.await };
         Detachable { work: Some(work), drains, deserted }.await
     }
 
@@ -142,7 +143,7 @@ impl Passed {
         let framing = self.framing(text(CONTENT_TYPE))?;
         let coding = Coding::parse(text(CONTENT_ENCODING));
         if coding == Coding::Unknown {
-            return None;
+            return Some(Watch::deaf());
         }
         let trim = Trim { usage: self.injected, empty_chunks: self.drops_empty_chunks };
         let edits = framing == Framing::Events && !trim.is_idle();
@@ -152,6 +153,10 @@ impl Passed {
             Framing::Text => Meter::text(),
         };
         let meter = meter.seeing(self.metered.unwrap_or_default());
+        let meter = match self.taken_down {
+            Some(dialect) => meter.taking_down(dialect),
+            None => meter,
+        };
         Some(Watch::new(meter, coding, edits.then(|| Editor::Trim(Rewriter::new(trim)))))
     }
 
@@ -182,14 +187,16 @@ enum Framing {
 }
 
 /// An attempt that goes on without its client until the upstream's usage is known.
-struct Detachable<F: Future + 'static> {
+struct Detachable<F: Future<Output = Settled> + 'static> {
     work: Option<Pin<Box<F>>>,
     drains: Drains,
     /// Told when the client leaves.
-    deserted: Option<Arc<AtomicBool>>,
+    deserted: Arc<AtomicBool>,
 }
 
-impl<F: Future + 'static> Future for Detachable<F> {
+type Settled = Result<Response<Answer>, Failure>;
+
+impl<F: Future<Output = Settled> + 'static> Future for Detachable<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -203,15 +210,12 @@ impl<F: Future + 'static> Future for Detachable<F> {
     }
 }
 
-impl<F: Future + 'static> Drop for Detachable<F> {
+impl<F: Future<Output = Settled> + 'static> Drop for Detachable<F> {
     fn drop(&mut self) {
         // What panicked cannot be polled again, and has been booked by its own end.
         if let Some(work) = self.work.take().filter(|_| !std::thread::panicking()) {
-            if let Some(deserted) = &self.deserted {
-                deserted.store(true, Ordering::Relaxed);
-            }
-            // The answer is dropped as soon as it is there, which sends its body the same way.
-            self.drains.push(Job::Waiting(Box::pin(async move { drop(work.await) })));
+            self.deserted.store(true, Ordering::Relaxed);
+            self.drains.push(Job::Waiting(Box::pin(async move { work.await.ok()?.into_body().into_parts() })));
         }
     }
 }
@@ -227,8 +231,11 @@ mod tests {
     #[test]
     fn an_attempt_that_a_bug_ended_does_not_go_on_without_its_client() {
         let (drains, _work) = Drains::new();
-        let work = Box::pin(async { assert!(std::hint::black_box(false), "a bug") });
-        let attempt = Detachable { work: Some(work), drains: drains.clone(), deserted: None };
+        let work = Box::pin(async {
+            assert!(std::hint::black_box(false), "a bug");
+            Ok(Response::new(Answer::empty()))
+        });
+        let attempt = Detachable { work: Some(work), drains: drains.clone(), deserted: Arc::default() };
         let ended = AssertUnwindSafe(attempt).catch_unwind().now_or_never();
         assert!(ended.is_some_and(|ended| ended.is_err()));
         assert_eq!(drains.open(), 0);

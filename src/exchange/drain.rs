@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::exchange::metered::Parts;
+use crate::ledger::entry::AfterClose;
 
 /// Where exchanges go that lost their client; one for each worker, stays on its thread.
 #[derive(Clone, Debug)]
@@ -22,8 +23,8 @@ pub struct Drains {
 pub enum Job {
     /// The reply has begun.
     Reply(Box<Parts>),
-    /// The upstream has been asked and has not answered yet; the future ends when its answer was given up.
-    Waiting(Pin<Box<dyn Future<Output = ()>>>),
+    /// The upstream has been asked and has not answered yet; the future gives the reply that is left to be read.
+    Waiting(Pin<Box<dyn Future<Output = Option<Box<Parts>>>>>),
 }
 
 impl std::fmt::Debug for Job {
@@ -81,31 +82,35 @@ impl Drop for Place {
 }
 
 async fn drain(job: Job) {
-    match job {
-        Job::Waiting(rest) => {
-            // Its receipt books the end, also when the time runs out here.
-            let _ = timeout(MAX_TIME, rest).await;
-        }
-        Job::Reply(mut parts) => {
-            let mut left = MAX_BYTES;
-            let read = timeout(MAX_TIME, async {
-                while let Some(count) = poll_fn(|cx| parts.poll_drained(cx)).await {
-                    left = left.saturating_sub(count);
-                    if left == 0 {
-                        return Some("the rest of the reply was too long to be read for its usage");
-                    }
-                }
-                None
-            });
-            let note = read.await.unwrap_or(Some("the rest of the reply took too long to be read for its usage"));
-            parts.leave(note);
-        }
+    let parts = match job {
+        // Where the time runs out its receipt books the end.
+        Job::Waiting(rest) => timeout(MAX_TIME, rest).await.ok().flatten(),
+        Job::Reply(parts) => Some(parts),
+    };
+    if let Some(parts) = parts {
+        read(parts).await;
     }
+}
+
+async fn read(mut parts: Box<Parts>) {
+    let mut left = MAX_BYTES;
+    let read = timeout(MAX_TIME, async {
+        while let Some(count) = poll_fn(|cx| parts.poll_drained(cx)).await {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                return Some("the rest of the reply was too long to be read for its usage");
+            }
+        }
+        None
+    });
+    let note = read.await.unwrap_or(Some("the rest of the reply took too long to be read for its usage"));
+    let after = if note.is_some() { AfterClose::GivenUp } else { AfterClose::Drained };
+    parts.leave(after, note);
 }
 
 fn give_up(job: Job, why: &str) {
     if let Job::Reply(mut parts) = job {
-        parts.leave(Some(why));
+        parts.leave(AfterClose::GivenUp, Some(why));
     }
 }
 
@@ -128,6 +133,7 @@ mod tests {
             drains.push(Job::Waiting(Box::pin(async move {
                 pending::<()>().await;
                 drop(held);
+                None
             })));
         }
         assert_eq!(drains.open(), MAX_OPEN);
@@ -140,7 +146,7 @@ mod tests {
         let local = tokio::task::LocalSet::new();
         let (drains, work) = Drains::new();
         local.spawn_local(work);
-        drains.push(Job::Waiting(Box::pin(async {})));
+        drains.push(Job::Waiting(Box::pin(async { None })));
         drains.push(Job::Waiting(Box::pin(async { panic!("a bug") })));
         local.block_on(&runtime, async {
             let over = timeout(Duration::from_secs(10), async {

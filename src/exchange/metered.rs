@@ -8,12 +8,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::dialect::reply::stream::ReplyStream;
-use crate::exchange::custom::reckoning::Written;
+use crate::exchange::counting::reckoning::Written;
+use crate::exchange::counting::tail::Tail;
 use crate::exchange::drain::{Drains, Job};
 use crate::exchange::receipt::{End, Receipt};
-use crate::exchange::tail::Tail;
 use crate::exchange::watch::{Unreadable, Watch};
-use crate::ledger::entry::Outcome;
+use crate::ledger::entry::{AfterClose, Outcome};
+use crate::meter::reading::Reading;
+use crate::meter::transcript::Transcript;
 use crate::units::Usage;
 use crate::upstream::reply::{Reply, ReplyError};
 
@@ -38,7 +40,7 @@ pub struct Parts {
     broken: Option<ReplyError>,
     /// What it gets after that; boxed because it is rare.
     trailers: Option<Box<Frame<Bytes>>>,
-    /// Counts what the upstream does not report.
+    /// Counts what the upstream does not report, where the reply waits for it.
     tail: Option<Box<Tail>>,
     /// What was reported or counted, once that is known.
     usage: Option<Usage>,
@@ -66,9 +68,9 @@ impl Metered {
         Self { parts: Some(parts), drains }
     }
 
-    /// The same, its usage counted where the upstream reports none.
+    /// The same, its usage counted before its end where the upstream reports none.
     #[must_use]
-    pub fn counted_by(mut self, tail: Tail) -> Self {
+    pub fn awaiting(mut self, tail: Tail) -> Self {
         if let Some(parts) = self.parts.as_mut().filter(|parts| !parts.ended) {
             parts.tail = Some(Box::new(tail));
         }
@@ -85,6 +87,14 @@ impl Metered {
         self.parts.as_ref().is_some_and(Parts::has_failed)
     }
 
+    /// What is left to be read for the meter once the client has gone; `None` where there is nothing more to be learned,
+    /// which is booked then.
+    pub fn into_parts(mut self) -> Option<Box<Parts>> {
+        let listens = self.parts.as_ref().is_some_and(Parts::listens);
+        self.drains.as_ref().filter(|_| listens)?;
+        self.parts.take().map(Box::new)
+    }
+
     /// Puts back bytes that were read ahead: they are the next that the client gets.
     pub fn unread(&mut self, bytes: Bytes) {
         if let Some(parts) = &mut self.parts
@@ -96,6 +106,11 @@ impl Metered {
 }
 
 impl Parts {
+    /// Whether reading on may still bring usage.
+    fn listens(&self) -> bool {
+        !self.ended && self.watch.as_ref().is_some_and(Watch::listens)
+    }
+
     /// The next piece for the client.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
         loop {
@@ -116,18 +131,32 @@ impl Parts {
                 self.finish();
                 continue;
             }
-            match ready!(Pin::new(&mut self.reply).poll_frame(cx)) {
-                None => self.finish(),
-                Some(Err(error)) => self.fail(error),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Err(trailers) => {
-                        // Nothing comes after them, and who has them does not ask again.
-                        self.trailers = Some(Box::new(trailers));
-                        self.finish();
-                    }
-                    Ok(bytes) => self.take(bytes),
-                },
+            let polled = ready!(Pin::new(&mut self.reply).poll_frame(cx));
+            let last = matches!(&polled, Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.ends_with(DONE)));
+            self.receive(polled);
+            // Who reads this event may ask for no more: where the end is there too, it is booked before.
+            if last
+                && !self.ended
+                && let Poll::Ready(polled) = Pin::new(&mut self.reply).poll_frame(cx)
+            {
+                self.receive(polled);
             }
+        }
+    }
+
+    /// Takes what the upstream sent, or its end.
+    fn receive(&mut self, polled: Option<Result<Frame<Bytes>, ReplyError>>) {
+        match polled {
+            None => self.finish(),
+            Some(Err(error)) => self.fail(error),
+            Some(Ok(frame)) => match frame.into_data() {
+                Err(trailers) => {
+                    // Nothing comes after them, and who has them does not ask again.
+                    self.trailers = Some(Box::new(trailers));
+                    self.finish();
+                }
+                Ok(bytes) => self.take(bytes),
+            },
         }
     }
 
@@ -156,8 +185,8 @@ impl Parts {
         {
             return self.fail(ReplyError::Unreadable);
         }
-        if self.tail.as_ref().is_some_and(|tail| tail.awaited) && !self.reports_usage() {
-            let written = self.written(true);
+        if self.tail.is_some() && !self.reports_usage() {
+            let written = self.written(true, &mut Reading::default());
             if let Some(tail) = &mut self.tail {
                 tail.begin(written);
             }
@@ -199,11 +228,14 @@ impl Parts {
         self.watch.as_ref().and_then(Watch::stream).is_none_or(ReplyStream::reports_usage)
     }
 
-    /// What the model wrote so far.
-    fn written(&self, ended: bool) -> Written {
-        let stream = self.watch.as_ref().and_then(Watch::stream);
-        let texts = stream.map(|stream| stream.texts().clone()).unwrap_or_default();
-        Written { texts, whole: ended && !stream.is_some_and(ReplyStream::is_cut_short) }
+    /// What the model wrote so far: by the stream that was brought into the client's form, or else by the meter.
+    fn written(&self, ended: bool, reading: &mut Reading) -> Written {
+        if let Some(stream) = self.watch.as_ref().and_then(Watch::stream) {
+            let whole = (ended || stream.is_over()) && !stream.is_cut_short();
+            return Written { transcript: Transcript::from(stream.texts().clone()), whole, served: None };
+        }
+        let transcript = reading.transcript.take().map(|transcript| *transcript).unwrap_or_default();
+        Written { transcript, whole: reading.terminal, served: None }
     }
 
     fn fail(&mut self, error: ReplyError) {
@@ -217,26 +249,17 @@ impl Parts {
 
     fn book(&mut self, outcome: Outcome, error: Option<&str>) {
         self.ended = true;
-        let reading = self.watch.as_mut().map(Watch::reading);
-        let ended = outcome == Outcome::Ok || self.is_counting();
-        let written = self.written(ended);
-        let counts = |usage: Usage| usage.total() > 0 || written.texts.is_empty();
-        let reported = reading.as_ref().and_then(|reading| reading.usage).filter(|usage| counts(*usage));
-        self.usage = reported;
-        // What failed before it began cost nothing that anybody could count.
-        let began = outcome != Outcome::UpstreamError || !written.texts.is_empty();
-        let Some(tail) = self.tail.take().filter(|_| reported.is_none() && began) else {
-            return self.receipt.close(outcome, reading, error);
+        let Some(mut reading) = self.watch.as_mut().map(Watch::reading) else {
+            return self.receipt.close(outcome, None, error);
         };
-        let mut reading = reading.unwrap_or_default();
-        match tail.into_parts() {
-            (Some(counted), _) => {
-                self.usage = Some(counted.usage);
-                counted.fill(&mut reading);
-                self.receipt.close(outcome, Some(reading), error);
-            }
-            (None, reckoning) => self.receipt.close_counted(End { outcome, reading, error }, reckoning, written),
+        let counted = self.tail.as_ref().and_then(|tail| tail.result());
+        let written = self.written(outcome == Outcome::Ok || counted.is_some(), &mut reading);
+        let reported = reading.usage.filter(|usage| usage.total() > 0 || written.transcript.is_empty());
+        if let Some(counted) = counted.filter(|_| reported.is_none()) {
+            counted.fill(&mut reading);
         }
+        self.usage = reported.or(counted.map(|counted| counted.usage));
+        self.receipt.conclude(End { outcome, reading, error }, written);
     }
 
     /// Reads one more piece for the meter alone, the client having gone, and gives its length; `None` at the end.
@@ -256,8 +279,9 @@ impl Parts {
         Poll::Ready((!over).then_some(count))
     }
 
-    /// Books that the client went away, with whatever the meter has read.
-    pub fn leave(&mut self, error: Option<&str>) {
+    /// Books that the client went away and what became of the upstream, with whatever the meter has read.
+    pub fn leave(&mut self, after: AfterClose, error: Option<&str>) {
+        self.receipt.left(after);
         let counting = self.is_counting();
         if let Some(watch) = self.watch.as_mut().filter(|_| !counting) {
             // A last event without its blank line is read too; nobody is left to be told of a bad end.
@@ -271,7 +295,7 @@ impl Drop for Parts {
     fn drop(&mut self) {
         // Only a stop drops them unbooked: what has been read by then counts.
         if !self.ended && !std::thread::panicking() {
-            self.leave(Some("the gate was stopping"));
+            self.leave(AfterClose::GivenUp, Some("the gate was stopping"));
         }
     }
 }
@@ -310,10 +334,13 @@ impl Drop for Metered {
             return;
         }
         match &self.drains {
-            Some(drains) if parts.watch.as_ref().is_some_and(Watch::listens) => {
+            Some(drains) if parts.listens() => {
                 drains.push(Job::Reply(Box::new(parts)));
             }
-            _ => parts.leave(None),
+            _ => parts.leave(AfterClose::Cancelled, None),
         }
     }
 }
+
+/// How streams of events end.
+const DONE: &[u8] = b"data: [DONE]\n\n";

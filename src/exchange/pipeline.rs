@@ -1,7 +1,7 @@
 //! The steps that every intercepted request runs through, on one screen.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts as Head;
@@ -18,6 +18,10 @@ use crate::dialect::paths;
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
 use crate::exchange::caller::{bounded, caller};
+use crate::exchange::counting::counts_tokens;
+use crate::exchange::counting::input::Input;
+use crate::exchange::counting::reckoning::Reckoning;
+use crate::exchange::counting::yardstick::Yardstick;
 use crate::exchange::fault::Fault;
 use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
@@ -88,6 +92,7 @@ impl Exchange<'_> {
     }
 
     fn booking(&self, policy: Arc<Policy>, endpoint: Endpoint, head: &Head) -> Booking {
+        let begins = matches!(endpoint, Endpoint::Job(_)) && paths::begins(&head.method, head.uri.path());
         Booking {
             ledger: self.relay.ledger.clone(),
             policy,
@@ -104,7 +109,7 @@ impl Exchange<'_> {
             tier: None,
             bytes_up: 0,
             hold: None,
-            facts: Facts { begins: paths::begins(&head.method, head.uri.path()), ..Facts::default() },
+            facts: Facts { begins, ..Facts::default() },
         }
     }
 
@@ -194,7 +199,9 @@ impl Exchange<'_> {
                 sent.remove(CONTENT_ENCODING);
             }
             headers::narrow_codings(&mut sent, injected || (target.drops_empty_chunks && call.stream));
-            let mut request = Request::new(Outbound::pieces(outgoing.pieces));
+            let sent_out = Arc::<AtomicBool>::default();
+            let outbound = Outbound::pieces(outgoing.pieces).telling(Arc::clone(&sent_out));
+            let mut request = Request::new(outbound);
             *request.method_mut() = head.method.clone();
             *request.uri_mut() = target.path.clone().into();
             *request.headers_mut() = sent;
@@ -203,9 +210,14 @@ impl Exchange<'_> {
                 metered: Some(Sight::of(&booking.endpoint)),
                 injected,
                 drops_empty_chunks: target.drops_empty_chunks,
+                taken_down: counts_tokens(call.dialect).then_some(call.dialect),
                 ..Passed::from(target, from_page)
             };
-            let mut attempt = Attempt::new(target, booking.attempt(number, target), passed);
+            let mut receipt = booking.attempt(number, target);
+            if passed.taken_down.is_some() {
+                receipt = receipt.counted_by(self.reckoning(call), sent_out);
+            }
+            let mut attempt = Attempt::new(target, receipt, passed);
             attempt.drains = (metering.on_disconnect == OnDisconnect::Drain).then(|| self.relay.drains.clone());
             match attempt.run(&self.relay.pool, request).await {
                 Ok(response) => return Ok(response),
@@ -214,6 +226,12 @@ impl Exchange<'_> {
             }
         }
         Err(tried)
+    }
+
+    /// What counts a call for one of OpenAI's models, should nobody report what it used.
+    fn reckoning(&self, call: &Call) -> Reckoning {
+        let input = Input::of(call.dialect, call.text());
+        Reckoning { clerks: self.relay.clerks.clone(), yardstick: Yardstick::Model, input }
     }
 
     /// What names no model: passed on as it comes, and read where it shows what an earlier call has used.

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::dialect::facts::Facts;
 use crate::exchange::caller::{bounded, name_program};
-use crate::exchange::custom::reckoning::{Reckoning, Written};
+use crate::exchange::counting::reckoning::{Reckoning, Written};
+use crate::exchange::counting::yardstick::Served;
 use crate::exchange::settle;
 use crate::ledger::Ledger;
 use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
@@ -20,7 +21,7 @@ use crate::meter::reading::Reading;
 use crate::policy::Policy;
 use crate::policy::pricing::rate::Price;
 use crate::policy::region;
-use crate::policy::target::{Route, Target};
+use crate::policy::target::{Route, RouteKind, Target};
 use crate::system::programs::Asked;
 use crate::units::Basis;
 
@@ -103,6 +104,8 @@ impl Booking {
             facts: self.facts.clone(),
             uploaded: None,
             deserted: None,
+            sent: None,
+            reckoning: None,
             ended: false,
         })))
     }
@@ -158,8 +161,8 @@ impl Booking {
 
 /// The open entry of one attempt.
 ///
-/// Dropped without [`Receipt::close`], it books that the client went away: but for a panic, nothing else drops an
-/// exchange.
+/// Dropped without [`Receipt::close`], it books that the client went away, and what the upstream had taken in by then:
+/// but for a panic, nothing else drops an exchange.
 #[derive(Debug)]
 pub struct Receipt(Option<Box<Open>>);
 
@@ -177,8 +180,12 @@ struct Open {
     facts: Facts,
     /// Bytes of a request body that is passed on as it comes.
     uploaded: Option<Arc<AtomicU64>>,
-    /// Says whether the client has left while the whole reply was awaited.
+    /// Says whether the client has left while the reply was awaited.
     deserted: Option<Arc<AtomicBool>>,
+    /// Says whether the request has gone to the upstream.
+    sent: Option<Arc<AtomicBool>>,
+    /// Counts what the upstream does not report.
+    reckoning: Option<Reckoning>,
     /// Its duration is known already.
     ended: bool,
 }
@@ -230,11 +237,55 @@ impl Receipt {
         }
     }
 
-    /// The client left before the end; this became of the upstream.
-    pub fn outlived(&mut self, after: AfterClose) {
+    /// What the upstream does not report is counted, if it may have cost something: `sent` says whether the request
+    /// has gone out.
+    #[must_use]
+    pub fn counted_by(mut self, reckoning: Reckoning, sent: Arc<AtomicBool>) -> Self {
+        if let Some(open) = &mut self.0 {
+            open.reckoning = Some(reckoning);
+            open.sent = Some(sent);
+        }
+        self
+    }
+
+    /// What counts the attempt, if anything does; after that nothing does.
+    pub fn take_reckoning(&mut self) -> Option<Reckoning> {
+        self.0.as_mut().and_then(|open| open.reckoning.take())
+    }
+
+    /// The client left, and this became of the upstream.
+    pub fn left(&mut self, after: AfterClose) {
         if let Some(open) = &mut self.0 {
             open.entry.after_close = Some(after);
         }
+    }
+
+    /// The model that is believed to serve, `told` being what the reply names.
+    pub fn served_by(&self, told: Option<&str>) -> Option<Served> {
+        let open = self.0.as_ref()?;
+        let at_home = open.entry.route.as_ref().is_some_and(|route| route.kind == RouteKind::Origin);
+        let model = &open.entry.model;
+        let names = [
+            (open.base_model.as_deref(), true),
+            (told, true),
+            (model.sent.as_deref(), at_home),
+            (model.asked.as_deref(), at_home),
+        ];
+        let named = names.into_iter().filter_map(|(name, certain)| Some(Served { name: name?.into(), certain }));
+        let mut named: Vec<Served> = named.collect();
+        let best = named.iter().position(Served::is_known).unwrap_or(0);
+        (best < named.len()).then(|| named.swap_remove(best))
+    }
+
+    /// The same entry, for whoever ends it later; what its call took is fixed now.
+    #[must_use]
+    pub fn handed_over(&mut self) -> Self {
+        let mut open = self.0.take();
+        if let Some(open) = &mut open {
+            open.entry.duration_ms = millis(open.begun);
+            open.ended = true;
+        }
+        Self(open)
     }
 
     /// More of the reply came.
@@ -256,20 +307,18 @@ impl Receipt {
         }
     }
 
-    /// Books the attempt as soon as `reckoning` has counted what nobody reported.
-    pub fn close_counted(&mut self, end: End<'_>, reckoning: Reckoning, written: Written) {
-        let Some(mut open) = self.0.take() else { return };
-        let End { outcome, mut reading, error } = end;
-        // The time that counting takes is not the call's.
-        open.entry.duration_ms = millis(open.begun);
-        open.ended = true;
-        let error: Option<Box<str>> = error.map(Into::into);
-        // Still a receipt, so that it is booked also where counting panics.
-        let mut receipt = Self(Some(open));
-        reckoning.hand(written, move |counted| {
-            counted.fill(&mut reading);
-            receipt.close(outcome, Some(reading), error.as_deref());
-        });
+    /// Books that the client left before there was a reply.
+    fn abandon(&mut self) {
+        let Some(open) = &mut self.0 else { return };
+        let says = |flag: &Option<Arc<AtomicBool>>| flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        // It would have been read on for, had there been time and room.
+        let after = if says(&open.deserted) { AfterClose::GivenUp } else { AfterClose::Cancelled };
+        open.entry.after_close.get_or_insert(after);
+        if !says(&open.sent) {
+            open.reckoning = None;
+        }
+        let end = End { outcome: Outcome::ClientClosed, reading: Reading::default(), error: None };
+        self.conclude(end, Written::default());
     }
 }
 
@@ -296,12 +345,17 @@ impl Open {
         }
         let deserted = deserted.as_ref().is_some_and(|deserted| deserted.load(Ordering::Relaxed));
         entry.outcome = if deserted && outcome == Outcome::Ok { Outcome::ClientClosed } else { outcome };
+        if deserted {
+            entry.after_close.get_or_insert(AfterClose::Drained);
+        }
         entry.error = error.map(Into::into);
         let mut reading = reading.unwrap_or_default();
         let shown = settle::settle(entry, &mut reading, facts.begins, ledger);
         let parts: Vec<_> = (2..).zip(shown).map(|(number, shown)| (self.part(number), shown)).collect();
+        let ledger = self.ledger.clone();
         self.book(reading);
         parts.into_iter().for_each(|(part, shown)| part.book(shown));
+        ledger.end();
     }
 
     /// One object of the list that this call asked for.
@@ -327,6 +381,8 @@ impl Open {
             facts: Facts::default(),
             uploaded: None,
             deserted: None,
+            sent: None,
+            reckoning: None,
             ended: true,
         }
     }
@@ -366,7 +422,7 @@ impl Drop for Receipt {
         if std::thread::panicking() {
             return self.close(Outcome::Unknown, None, Some("the gate failed"));
         }
-        self.close(Outcome::ClientClosed, None, None);
+        self.abandon();
     }
 }
 

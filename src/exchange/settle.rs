@@ -174,3 +174,6 @@ fn trained(trained: u64) -> Usage {
 
 /// States in which batches and runs have come to their end, and with it their usage.
 const ENDS: [&str; 5] = ["cancelled", "completed", "expired", "failed", "incomplete"];
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use crate::dialect::rewrite::{Pieces, Rewriter};
 use crate::dialect::sse::Event;
 use crate::meter::Meter;
 use crate::meter::reading::Reading;
+use crate::meter::transcript::Transcript;
 use crate::units::Usage;
 
 /// What changes the events of a reply.
@@ -39,13 +40,20 @@ pub struct Watch<G = Meter> {
     editor: Option<Editor>,
     /// Why the gauge went quiet.
     quiet: Option<&'static str>,
+    /// What it had heard by then.
+    heard: Option<Box<Transcript>>,
 }
 
 impl<G: Gauge> Watch<G> {
     /// Reads usage with `gauge` from a body of this coding; with an editor the client gets the decoded, edited body.
     pub fn new(gauge: G, coding: Coding, editor: Option<Editor>) -> Self {
         let decoder = (coding != Coding::Identity).then(|| Decoder::new(coding).limited(MAX_DECODED));
-        Self { gauge: Some(gauge), decoder, editor, quiet: None }
+        Self { gauge: Some(gauge), decoder, editor, quiet: None, heard: None }
+    }
+
+    /// Over a body that nobody here can read.
+    pub fn deaf() -> Self {
+        Self { gauge: None, decoder: None, editor: None, quiet: Some(UNDECODED), heard: None }
     }
 
     /// Whether the client's body is another one than the upstream's.
@@ -128,12 +136,13 @@ impl<G: Gauge> Watch<G> {
         Ok(())
     }
 
-    /// What was found; nothing where the gauge went quiet.
+    /// What was found; where the gauge went quiet, only what had been said by then.
     pub fn reading(&mut self) -> Reading {
         let mut reading = Reading::default();
         guarded(&mut self.gauge, &mut self.quiet, |gauge| reading = gauge.finish());
         if let Some(why) = self.quiet {
-            return Reading { flaw: Some(why), ..Reading::default() };
+            let heard = self.heard.take().or_else(|| Some(Box::new(Transcript::unread())));
+            return Reading { flaw: Some(why), transcript: heard, ..Reading::default() };
         }
         reading
     }
@@ -156,6 +165,9 @@ impl<G: Gauge> Watch<G> {
             return Err(Unreadable);
         }
         // What cannot be decoded cannot be metered; the client gets its bytes all the same.
+        let mut heard = None;
+        guarded(&mut self.gauge, &mut self.quiet, |gauge| heard = gauge.finish().transcript);
+        self.heard = heard.filter(|heard| !heard.is_empty());
         self.gauge = None;
         self.quiet.get_or_insert(UNDECODED);
         Ok(())

@@ -193,3 +193,34 @@ pub enum Outcome {
     /// The upstream could not be reached or answered with a status of 400 or more.
     UpstreamError,
 }
+
+impl Outcome {
+    /// The outcome of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// As it is written in the books.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::Unknown => "unknown",
+            Self::UpstreamCut => "upstream_cut",
+            Self::UpstreamError => "upstream_error",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::ClientClosed,
+        Self::Ok,
+        Self::Refused,
+        Self::Timeout,
+        Self::Unknown,
+        Self::UpstreamCut,
+        Self::UpstreamError,
+    ];
+}

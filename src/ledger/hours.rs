@@ -1,6 +1,6 @@
 //! Sums by hour, which outlive the listed entries.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -16,12 +16,19 @@ pub(crate) struct Hours {
     cells: DashMap<Key, Totals, RandomState>,
     /// Cells that were made since the last folding, and those that it left.
     made: AtomicUsize,
+    /// The latest hour of a cell that was folded.
+    folded_until: AtomicI64,
     folding: Mutex<()>,
 }
 
 impl Hours {
     pub(crate) fn new() -> Self {
-        Self { cells: DashMap::default(), made: AtomicUsize::new(0), folding: Mutex::new(()) }
+        Self {
+            cells: DashMap::default(),
+            made: AtomicUsize::new(0),
+            folded_until: AtomicI64::new(i64::MIN),
+            folding: Mutex::new(()),
+        }
     }
 
     /// Adds an entry to its cell and gives back the cell's key.
@@ -63,6 +70,15 @@ impl Hours {
         }
     }
 
+    /// The first hour from which on every cell has its names.
+    pub(crate) fn named_from(&self) -> i64 {
+        let _unfolded = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.folded_until.load(Ordering::Relaxed) {
+            i64::MIN => i64::MIN,
+            folded => folded + 1,
+        }
+    }
+
     /// Adds the older half of the cells up to coarser ones: names are lost, sums are not.
     fn fold_oldest(&self, registry: &Registry) {
         let Ok(_alone) = self.folding.try_lock() else { return };
@@ -74,6 +90,7 @@ impl Hours {
             if coarse == key {
                 continue;
             }
+            self.folded_until.fetch_max(key.hour, Ordering::Relaxed);
             if let Some((_, totals)) = self.cells.remove(&key) {
                 self.cells.entry(coarse).or_default().merge(&totals);
             }

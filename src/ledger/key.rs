@@ -42,6 +42,17 @@ impl Key {
             By::Status => self.status.to_string(),
         }
     }
+
+    /// Whether this key has that text in one dimension.
+    pub(crate) fn has(&self, by: By, text: &str) -> bool {
+        match by {
+            By::Model => *self.model == *text,
+            By::Client => *self.client == *text,
+            By::Label => *self.label == *text,
+            By::Endpoint => self.endpoint == text,
+            By::Day | By::Hour | By::Route | By::Status => self.text(by) == text,
+        }
+    }
 }
 
 /// A dimension to group by.
@@ -82,6 +93,14 @@ impl By {
             Self::Model => "model",
             Self::Route => "route",
             Self::Status => "status",
+        }
+    }
+
+    /// Whether its names are lost where sums are folded.
+    pub(crate) fn is_folded(self) -> bool {
+        match self {
+            Self::Client | Self::Label | Self::Model | Self::Route => true,
+            Self::Day | Self::Endpoint | Self::Hour | Self::Status => false,
         }
     }
 

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::dialect::azure::is_azure_host;
-use crate::dialect::endpoint::{Dialect, Endpoint, Job, Socket};
+use crate::dialect::endpoint::Endpoint;
 use crate::ledger::conventions as names;
-use crate::ledger::entry::Outcome;
+use crate::ledger::journal::status::JournalStatus;
 use crate::ledger::series::{Counts, Kind};
+use crate::ledger::spending::account::Row;
 use crate::ledger::spread::{DURATIONS, FIRST_PIECES, Scale, Spread, TOKENS};
+use crate::ledger::states;
 use crate::ledger::tap::Handed;
 use crate::ledger::tunnels::Tunnelled;
+use crate::ledger::words::{basis_name, error_type, operation, outcome_name, provider, route_name};
 use crate::policy::Policy;
-use crate::policy::routing::DuplicateKind;
 use crate::policy::target::RouteKind;
 use crate::units::{Basis, Cost};
 
@@ -41,6 +42,10 @@ pub enum Points {
     Counts(Vec<(Labels, u64)>),
     /// Money that only grows.
     Money(Vec<(Labels, Cost)>),
+    /// Numbers that rise and fall.
+    Levels(Vec<(Labels, u64)>),
+    /// Money that rises and falls.
+    Amounts(Vec<(Labels, Cost)>),
     /// How often something was how large.
     Spreads(&'static Scale, Vec<(Labels, Spread)>),
 }
@@ -49,8 +54,8 @@ impl Points {
     /// Whether there is no number.
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Counts(points) => points.is_empty(),
-            Self::Money(points) => points.is_empty(),
+            Self::Counts(points) | Self::Levels(points) => points.is_empty(),
+            Self::Money(points) | Self::Amounts(points) => points.is_empty(),
             Self::Spreads(_, points) => points.is_empty(),
         }
     }
@@ -64,11 +69,17 @@ pub(crate) struct Seen {
     pub(crate) tunnels: Tunnelled,
     /// What became of the entries that were handed out, where anybody asked for them.
     pub(crate) handed: Option<Handed>,
+    /// Attempts that are under way.
+    pub(crate) open: u64,
+    /// How the journal is.
+    pub(crate) journal: JournalStatus,
+    /// The budgets.
+    pub(crate) budgets: Vec<Row>,
 }
 
 /// Everything that is told of the books, the numbers since the start.
 pub(crate) fn of(seen: &Seen, policy: &Policy) -> Vec<Measure> {
-    let Seen { series, tunnels, handed: handed_out } = seen;
+    let series = &*seen.series;
     let gen_ai = |kind: &Kind, error: bool| gen_ai_labels(kind, policy, error);
     let spreads = |scale, labels: &dyn Fn(&Kind) -> Labels, of: fn(&Counts) -> Spread| {
         let some = series.iter().filter(|(kind, counts)| is_model_call(kind) && of(counts).count() > 0);
@@ -96,96 +107,8 @@ pub(crate) fn of(seen: &Seen, policy: &Policy) -> Vec<Measure> {
     }
     let money = Points::Money(summed(series, own_labels, |counts| counts.cost));
     all.push(Measure { name: "tollgate.cost", unit: "USD", help: COST, points: money });
-    all.extend(passed_unseen(*tunnels));
-    all.extend(handed_out.map(handed));
+    all.extend(states::of(seen));
     all
-}
-
-/// The operation in the words of the conventions, or in their manner where they have none.
-pub fn operation(endpoint: &Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::Call(Dialect::Chat | Dialect::Compaction | Dialect::Decision | Dialect::Responses) => "chat",
-        Endpoint::Call(Dialect::Completion) => "text_completion",
-        Endpoint::Call(Dialect::Embeddings) => "embeddings",
-        Endpoint::Call(Dialect::ImageEdit) => "image_edit",
-        Endpoint::Call(Dialect::ImageGeneration) => "image_generation",
-        Endpoint::Call(Dialect::ImageVariation) => "image_variation",
-        Endpoint::Call(Dialect::InputTokens) => "count_tokens",
-        Endpoint::Call(Dialect::Moderation) => "moderation",
-        Endpoint::Call(Dialect::Speech) => "speech",
-        Endpoint::Call(Dialect::Transcription) => "transcription",
-        Endpoint::Call(Dialect::Translation) => "translation",
-        Endpoint::Call(Dialect::Video | Dialect::VideoExtension) => "video_generation",
-        Endpoint::Job(Job::Batch) => "batch",
-        Endpoint::Job(Job::FineTuning) => "fine_tuning",
-        Endpoint::Job(Job::Response) | Endpoint::Socket(Socket::Responses) => "chat",
-        Endpoint::Job(Job::Run) => "invoke_agent",
-        Endpoint::Job(Job::Video) => "video_generation",
-        Endpoint::Models | Endpoint::Model(_) => "models",
-        Endpoint::Opening(_) => "realtime_session",
-        Endpoint::Other => "other",
-        Endpoint::Socket(Socket::Live | Socket::Realtime) => "realtime",
-    }
-}
-
-/// Who answers there, in the words of the conventions.
-pub fn provider(route: Option<(RouteKind, &str)>, policy: &Policy) -> &'static str {
-    let is_azure = match route {
-        None => return OPENAI,
-        Some((RouteKind::Custom, name)) => match policy.routing.customs.get(name) {
-            Some(model) if model.is_on_azure() => true,
-            _ => return "custom",
-        },
-        Some((RouteKind::Duplicate, name)) => policy
-            .routing
-            .duplicates
-            .iter()
-            .any(|duplicate| &*duplicate.name == name && matches!(duplicate.kind, DuplicateKind::Azure { .. })),
-        Some((RouteKind::Origin, host)) => is_azure_host(host.split(':').next().unwrap_or(host)),
-    };
-    if is_azure { "azure.ai.openai" } else { OPENAI }
-}
-
-/// What went wrong, as `error.type`: the status of a failed reply, else how the call ended; `None` where nothing did.
-pub fn error_type(outcome: Outcome, status: u16) -> Option<String> {
-    match outcome {
-        Outcome::Ok => None,
-        Outcome::Refused | Outcome::UpstreamError if status != 0 => Some(status.to_string()),
-        other => Some(outcome_name(other).into()),
-    }
-}
-
-/// The outcome as the books write it.
-pub fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::ClientClosed => "client_closed",
-        Outcome::Ok => "ok",
-        Outcome::Refused => "refused",
-        Outcome::Timeout => "timeout",
-        Outcome::Unknown => "unknown",
-        Outcome::UpstreamCut => "upstream_cut",
-        Outcome::UpstreamError => "upstream_error",
-    }
-}
-
-/// The basis as the books write it.
-pub fn basis_name(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Reported => "reported",
-        Basis::Counted => "counted",
-        Basis::Estimated => "estimated",
-        Basis::None => "none",
-    }
-}
-
-/// `custom/NAME`, `duplicate/NAME`, `origin/HOST`, or `none`.
-pub fn route_name(route: Option<(RouteKind, &str)>) -> String {
-    match route {
-        Some((RouteKind::Custom, name)) => format!("custom/{name}"),
-        Some((RouteKind::Duplicate, name)) => format!("duplicate/{name}"),
-        Some((RouteKind::Origin, name)) => format!("origin/{name}"),
-        None => "none".into(),
-    }
 }
 
 /// The dollars of exact money as the nearest number that a reader of metrics can hold.
@@ -198,8 +121,10 @@ pub fn nearest_dollars(cost: Cost) -> f64 {
 
 /// Whether a model was called: listing models is no operation of generative AI.
 fn is_model_call(kind: &Kind) -> bool {
-    !matches!(Endpoint::named(kind.endpoint), None | Some(Endpoint::Models | Endpoint::Model(_) | Endpoint::Other))
-        || kind.basis != Basis::None
+    !matches!(
+        Endpoint::named(kind.endpoint),
+        None | Some(Endpoint::Models | Endpoint::Model(_) | Endpoint::Opening(_) | Endpoint::Other)
+    ) || kind.basis != Basis::None
 }
 
 fn gen_ai_labels(kind: &Kind, policy: &Policy, error: bool) -> Labels {
@@ -270,24 +195,6 @@ impl Sum for Cost {
     }
 }
 
-fn passed_unseen(tunnels: Tunnelled) -> [Measure; 3] {
-    let one = |name, unit, help, count| Measure { name, unit, help, points: Points::Counts(vec![(Vec::new(), count)]) };
-    let direction = |name: &str| vec![("tollgate.direction", name.to_owned())];
-    let bytes = vec![(direction("down"), tunnels.bytes_down), (direction("up"), tunnels.bytes_up)];
-    [
-        one("tollgate.tunnel.connections", "{connection}", TUNNELS, tunnels.connections),
-        one("tollgate.tunnel.unmetered_ai", "{connection}", UNMETERED, tunnels.unmetered_ai),
-        Measure { name: "tollgate.tunnel.io", unit: "By", help: TUNNEL_BYTES, points: Points::Counts(bytes) },
-    ]
-}
-
-fn handed(handed: Handed) -> Measure {
-    let Handed { sent, lost, missed } = handed;
-    let point = |what: &str, count| (vec![("tollgate.fate", what.to_owned())], count);
-    let points = Points::Counts(vec![point("dropped", missed), point("lost", lost), point("sent", sent)]);
-    Measure { name: "tollgate.spans", unit: "{span}", help: SPANS, points }
-}
-
 /// Name, unit, help and number of what is counted beside tokens, time and money.
 type Counter = (&'static str, &'static str, &'static str, fn(&Counts) -> u64);
 
@@ -317,8 +224,3 @@ const USAGE: &str = "Input and output tokens of each call, cached and reasoning 
 const DURATION: &str = "Time from the beginning of a call to its last byte";
 const FIRST: &str = "Time from the beginning of a call to the first byte of its stream, as seen from the gate";
 const COST: &str = "What the priced calls cost, as near as a float comes to the exact sum in the books";
-const TUNNELS: &str = "Connections that were passed on unseen";
-const UNMETERED: &str = "Those of them that lead to a known AI host, whose calls are not metered";
-const TUNNEL_BYTES: &str = "Bytes of tunnels that ended";
-const SPANS: &str = "Spans that the collector took, that it did not take, and that there was no room for";
-const OPENAI: &str = "openai";

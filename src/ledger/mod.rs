@@ -2,7 +2,9 @@
 
 pub mod claims;
 pub mod conventions;
+pub mod csv;
 pub mod entry;
+pub mod filter;
 mod hours;
 pub mod ids;
 pub mod journal;
@@ -10,21 +12,29 @@ pub mod key;
 pub mod measures;
 pub mod names;
 pub mod page;
+mod period;
+pub mod place;
+mod reckon;
 mod ring;
 pub mod sale;
 pub mod series;
 pub mod since;
 pub mod spending;
 pub mod spread;
+mod states;
 pub mod stats;
+mod tally;
 pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod totals;
 pub mod tunnels;
+#[cfg(test)]
+mod whole;
+pub mod words;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -33,21 +43,23 @@ use jiff::Timestamp;
 use self::claims::{Claim, Claims};
 use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
+use self::journal::archive::Archive;
 use self::journal::lock::Taken;
 use self::journal::start::Loaded;
-use self::journal::status::JournalStatus;
+use self::journal::status::{JournalStatus, State};
 use self::journal::{Journal, writer};
 use self::key::{Registry, hour_start};
 use self::measures::{Measure, Seen};
 use self::names::{LONGEST, shortened};
-use self::page::{Page, Query};
-use self::ring::Ring;
+use self::page::{Mark, Page, Query};
+use self::reckon::{Reckoned, Sources, reckon};
+use self::ring::{Kept, Ring};
 use self::series::Series;
 use self::spending::account::Row;
 use self::spending::{Exceeded, Hold, Spending, spender};
 use self::stats::{Stats, StatsQuery};
 use self::tap::{Handed, Posted, Tap};
-use self::tunnels::{Gap, Tunnels};
+use self::tunnels::{Gap, Tunnelled, Tunnels};
 use crate::dialect::endpoint::Endpoint;
 use crate::policy::Policy;
 use crate::policy::budgets::{Budget, Side};
@@ -63,15 +75,18 @@ impl Ledger {
     pub fn new(entries: usize) -> Self {
         Self(Arc::new(Books {
             opened: Timestamp::now(),
+            started: Timestamp::now(),
             registry: Arc::new(Registry::new()),
             hours: Arc::new(Hours::new()),
             ring: Arc::new(Ring::new(entries)),
-            spending: OnceLock::new(),
             series: Series::new(),
             tap: Tap::default(),
+            open: AtomicU64::new(0),
+            spending: Arc::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
+            archive: OnceLock::new(),
             journal: None,
         }))
     }
@@ -84,19 +99,39 @@ impl Ledger {
     /// # Errors
     /// Another gate keeps its books there.
     pub fn open(entries: usize, path: PathBuf, keep: Option<Duration>) -> Result<Self, Taken> {
+        Self::open_held_to(&[], entries, path, keep)
+    }
+
+    /// As [`Ledger::open`], with all spending held to these budgets; what is in the file already counts.
+    ///
+    /// # Errors
+    /// Another gate keeps its books there.
+    pub fn open_held_to(
+        budgets: &[Arc<Budget>],
+        entries: usize,
+        path: PathBuf,
+        keep: Option<Duration>,
+    ) -> Result<Self, Taken> {
         let mut ledger = Self::new(entries);
+        // Before anything is read, so that no name that a budget looks at is lost on the way.
+        ledger.0.registry.keep(budgets);
         let Some(books) = Arc::get_mut(&mut ledger.0) else { return Ok(ledger) };
         let memory = writer::Books {
             registry: Arc::clone(&books.registry),
             hours: Arc::clone(&books.hours),
             ring: Arc::clone(&books.ring),
+            spending: Arc::clone(&books.spending),
         };
+        let _ = books.archive.set(Archive::at(path.clone()));
         let (journal, loaded) = Journal::open(path, keep, memory, entries)?;
         books.journal = Some(journal);
         match loaded {
             Some(loaded) => books.restore(loaded),
             // Numbers that no file has given out yet, whatever it holds.
             None => books.ring.count_from(u64::try_from(books.opened.as_microsecond()).unwrap_or(0)),
+        }
+        if !budgets.is_empty() {
+            ledger.hold_to(budgets);
         }
         Ok(ledger)
     }
@@ -140,13 +175,25 @@ impl Ledger {
         self.0.spending.get().map(|spending| spending.list(now)).unwrap_or_default()
     }
 
+    /// From now on, what memory no longer has is read from this journal, which has it.
+    #[cfg(test)]
+    fn read_from(&self, archive: Archive) {
+        let _ = self.0.archive.set(archive);
+    }
+
     /// Says that an attempt is about to be made; called before its first byte is sent.
     ///
     /// The entry is as it will be posted, as far as that is known yet.
     pub fn begin(&self, entry: &Entry) {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
         if let Some(journal) = &self.0.journal {
             journal.begin(entry);
         }
+    }
+
+    /// Says that an attempt that was begun is over, and all of it posted.
+    pub fn end(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
@@ -178,9 +225,7 @@ impl Ledger {
         let key = books.hours.add(books.registry.key(&entry), &entry, &books.registry);
         books.series.add(&key, &entry);
         let kept = books.ring.push(key, entry);
-        if books.tap.is_open() {
-            books.tap.hand(Arc::clone(&kept));
-        }
+        books.tap.hand(&kept);
         if let Some(journal) = &books.journal {
             journal.post(kept);
         }
@@ -197,27 +242,73 @@ impl Ledger {
         self.0.tap.handed()
     }
 
-    /// Counts since the start, for those who watch from outside; `policy` knows where routes lead.
+    /// Counts since the start of this process, for those who watch from outside; `policy` knows where routes lead.
     pub fn measures(&self, policy: &Policy) -> Vec<Measure> {
         let books = &*self.0;
-        let (series, tunnels) = (books.series.snapshot(), books.tunnels.snapshot());
-        measures::of(&Seen { series, tunnels, handed: books.tap.handed() }, policy)
+        let seen = Seen {
+            series: books.series.snapshot(),
+            tunnels: books.tunnels.snapshot(),
+            handed: books.tap.handed(),
+            open: books.open.load(Ordering::Relaxed),
+            journal: self.journal(),
+            budgets: self.budgets(Timestamp::now()),
+        };
+        measures::of(&seen, policy)
     }
 
-    /// When the books were opened.
-    pub fn opened(&self) -> Timestamp {
-        self.0.opened
+    /// When this process opened the books, whatever they hold of earlier times.
+    pub fn started(&self) -> Timestamp {
+        self.0.started
     }
 
-    /// Entries that are still listed, newest first.
+    /// Entries, newest first; may read the journal, so that it is not for a thread that must not wait.
     pub fn entries(&self, query: &Query) -> Page {
-        self.0.ring.page(query)
+        let books = &*self.0;
+        let most = query.limit.saturating_add(1);
+        let own = query.after.filter(|mark| mark.books == books.mark());
+        let listed = books.ring.find(query, own.map_or(0, |mark| mark.posted), most);
+        let newest = Mark { books: books.mark(), posted: listed.posted };
+        let archive = books.archive.get().filter(|_| query.after.is_none() && !listed.is_enough(query, most));
+        let older = archive.map_or_else(|| Ok(Vec::new()), |archive| archive.find(query, most));
+        let missing = older.as_ref().err().map(ToString::to_string).or_else(|| archive.and_then(|_| self.unwritten()));
+        let older = older.unwrap_or_default().into_iter();
+        let older = older.map(|entry| Kept::read(books.registry.key(&entry), entry)).collect();
+        Page { missing: missing.map(Into::into), ..Page::of(query.limit, newest, listed.entries, older) }
     }
 
-    /// The sums of a period.
+    /// The sums of a period; may read the journal, so that it is not for a thread that must not wait.
     pub fn stats(&self, query: &StatsQuery) -> Stats {
         let books = &*self.0;
-        stats::reckon(query, books.opened, (&books.hours, &books.ring), (books.tunnels.snapshot(), self.journal()))
+        let unwritten = self.unwritten();
+        let sources = Sources {
+            hours: Some(&books.hours),
+            ring: &books.ring,
+            registry: &books.registry,
+            archive: books.archive.get().filter(|_| unwritten.is_none()),
+        };
+        let Reckoned { tally, period, missing, whole } = reckon(query, &sources);
+        let (totals, by) = tally.finish();
+        let missing = missing.map(|error| error.to_string()).or_else(|| unwritten.filter(|_| !whole));
+        Stats {
+            since: period.since.unwrap_or(books.opened),
+            until: period.until.unwrap_or_else(Timestamp::now),
+            totals,
+            by,
+            tunnels: books.tunnels.snapshot(),
+            journal: self.journal(),
+            missing: missing.map(Into::into),
+        }
+    }
+
+    /// A number that changes with everything that changes the sums.
+    pub fn version(&self) -> (u64, Tunnelled) {
+        (self.0.ring.posted(), self.0.tunnels.snapshot())
+    }
+
+    /// Why the journal may not have everything that memory no longer has.
+    fn unwritten(&self) -> Option<String> {
+        let status = self.journal();
+        if status.state == State::Degraded { status.alarm() } else { None }
     }
 
     /// Counts a connection that is passed on unseen.
@@ -264,19 +355,29 @@ pub struct Demand<'a> {
 #[derive(Debug)]
 struct Books {
     opened: Timestamp,
+    /// When this process opened them; what the journal held may be older.
+    started: Timestamp,
     registry: Arc<Registry>,
     hours: Arc<Hours>,
     ring: Arc<Ring>,
-    spending: OnceLock<Arc<Spending>>,
     series: Series,
     tap: Tap,
+    /// Attempts that were begun and are not over.
+    open: AtomicU64,
+    spending: Arc<OnceLock<Arc<Spending>>>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,
+    archive: OnceLock<Archive>,
     journal: Option<Journal>,
 }
 
 impl Books {
+    /// Whose numbers entries have: those of a file go on with the next process.
+    fn mark(&self) -> i64 {
+        if self.journal.is_some() { 0 } else { self.opened.as_millisecond() }
+    }
+
     /// Takes over what was in the journal.
     fn restore(&mut self, loaded: Loaded) {
         let Loaded { cells, last, next, unlisted } = loaded;

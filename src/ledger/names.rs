@@ -76,11 +76,6 @@ impl Names {
     }
 }
 
-/// What stands for every name beyond the bound.
-pub(crate) fn other() -> Arc<str> {
-    OTHER.into()
-}
-
 /// The longest start of `name` that ends between characters and has at most 128 bytes.
 pub(crate) fn shortened(name: &str) -> &str {
     let end = (0..=LONGEST.min(name.len())).rev().find(|end| name.is_char_boundary(*end));

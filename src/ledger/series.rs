@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
-use crate::ledger::entry::{Entry, Outcome};
+use crate::ledger::entry::{AfterClose, Entry, Outcome};
 use crate::ledger::key::Key;
-use crate::ledger::names::{self, Names};
+use crate::ledger::names::Names;
 use crate::ledger::spread::{DURATIONS, FIRST_PIECES, Spread, TOKENS};
-use crate::ledger::totals::is_unpriced;
+use crate::ledger::totals::{Line, is_unpriced};
 use crate::policy::target::RouteKind;
 use crate::units::{Basis, Cost};
 
@@ -58,6 +58,12 @@ pub struct Counts {
     pub cost: Cost,
     /// Those that may have cost something that nobody knows.
     pub unpriced: u64,
+    /// Those whose client left, and whose upstream was closed at once.
+    pub cancelled: u64,
+    /// Those whose client left, and whose upstream was read on to its end.
+    pub drained: u64,
+    /// Those whose client left, and whose upstream was read on, but not to its end.
+    pub given_up: u64,
 }
 
 impl Counts {
@@ -80,7 +86,13 @@ impl Counts {
             add(&mut self.reasoning, usage.reasoning);
         }
         self.cost = self.cost.plus(entry.cost.unwrap_or_default());
-        self.unpriced += u64::from(is_unpriced(entry));
+        self.unpriced += u64::from(is_unpriced(&Line::of(entry)));
+        match entry.after_close {
+            None => {}
+            Some(AfterClose::Cancelled) => self.cancelled += 1,
+            Some(AfterClose::Drained) => self.drained += 1,
+            Some(AfterClose::GivenUp) => self.given_up += 1,
+        }
     }
 }
 
@@ -89,13 +101,15 @@ impl Counts {
 pub(crate) struct Series {
     counts: DashMap<Kind, Counts, RandomState>,
     served: Names,
+    /// What stands for every name of a kind that is one too many.
+    other: Arc<str>,
     /// Kinds so far; counted here, as the map would lock all its parts for it.
     kinds: AtomicUsize,
 }
 
 impl Series {
     pub(crate) fn new() -> Self {
-        Self { counts: DashMap::default(), served: Names::new(), kinds: AtomicUsize::new(0) }
+        Self { counts: DashMap::default(), served: Names::new(), other: "other".into(), kinds: AtomicUsize::new(0) }
     }
 
     /// Counts an entry, whose bounded names are in `key`.
@@ -105,7 +119,7 @@ impl Series {
             return counts.add(entry);
         }
         let full = self.kinds.fetch_add(1, Ordering::Relaxed) >= MOST_KINDS;
-        let kind = if full { Self::coarse(kind) } else { kind };
+        let kind = if full { self.coarse(kind) } else { kind };
         self.counts.entry(kind).or_default().add(entry);
     }
 
@@ -129,8 +143,8 @@ impl Series {
     }
 
     /// The kind without the names that strangers can choose.
-    fn coarse(kind: Kind) -> Kind {
-        let other = names::other();
+    fn coarse(&self, kind: Kind) -> Kind {
+        let other = Arc::clone(&self.other);
         Kind {
             route: kind.route.map(|(kind, _)| (kind, Arc::clone(&other))),
             label: Arc::clone(&other),

@@ -35,11 +35,6 @@ pub struct Handed {
 }
 
 impl Tap {
-    /// Whether anybody listens.
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.get().is_some()
-    }
-
     /// Begins to hand out entries; `None` where somebody listens already.
     pub(crate) fn open(&self, room: usize) -> Option<Posted> {
         let (sender, receiver) = sync_channel(room);
@@ -54,9 +49,9 @@ impl Tap {
     }
 
     /// Hands out an entry; one that finds no room is only counted, as nobody here waits.
-    pub(crate) fn hand(&self, kept: Arc<Kept>) {
+    pub(crate) fn hand(&self, kept: &Arc<Kept>) {
         if let Some(pipe) = self.0.get()
-            && pipe.sender.try_send(kept).is_err()
+            && pipe.sender.try_send(Arc::clone(kept)).is_err()
         {
             pipe.tally.missed.fetch_add(1, Ordering::Relaxed);
         }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::entry::{Client, Ingress, Outcome};
+use super::filter::Want;
 use super::key::By;
 use super::totals::Totals;
 use super::*;
@@ -12,9 +13,11 @@ use crate::dialect::endpoint::{Dialect, Job};
 use crate::policy::target::{Route, RouteKind};
 use crate::units::{Basis, Cost, Usage};
 
+static IDS: std::sync::LazyLock<ids::Ids> = std::sync::LazyLock::new(|| ids::Ids::new(7));
+
 pub(crate) fn entry(model: &str, time: &str) -> Entry {
     Entry {
-        id: "id".into(),
+        id: Arc::clone(&IDS.issue(time.parse().unwrap())),
         session: None,
         time: time.parse().unwrap(),
         duration_ms: 12,
@@ -156,7 +159,7 @@ fn the_list_is_bounded_and_newest_first() {
     assert_eq!(models(&second), ["m8"], "a new entry moves no page, and m7 made room for it");
     assert_eq!(second.next, None);
     assert_eq!(ledger.entries(&Query { limit: 5, ..Query::default() }).next, None);
-    let one = ledger.entries(&Query { model: Some("m9".into()), ..Query::default() });
+    let one = ledger.entries(&Query { wants: vec![Want::Model("m9".into())], ..Query::default() });
     assert_eq!(models(&one), ["m9"]);
     let none = ledger.entries(&Query { since: Some(Timestamp::MAX), ..Query::default() });
     assert!(none.entries.is_empty());
@@ -182,7 +185,7 @@ fn stats_have_the_shape_of_the_contract() {
     ledger.tunnel_closed(5, 6);
     let since = "2026-11-22T00:00:00Z".parse().ok();
     let until = "2026-11-23T00:00:00Z".parse().ok();
-    let stats = ledger.stats(&StatsQuery { since, until, by: vec![By::Model, By::Route] });
+    let stats = ledger.stats(&StatsQuery { since, until, by: vec![By::Model, By::Route], only: Vec::new() });
     let sums = json!({
         "requests": 2, "errors": 1, "inputTokens": 19, "cachedInputTokens": 0, "cacheWriteTokens": 0,
         "outputTokens": 10, "reasoningTokens": 0, "totalTokens": 29, "costUsd": "0.000147500000",
@@ -290,7 +293,8 @@ proptest! {
         let start: Timestamp = NOON.parse().unwrap();
         let since = start + SignedDuration::from_hours(first);
         let until = since + SignedDuration::from_hours(length);
-        let query = StatsQuery { since: Some(since), until: Some(until), by: vec![By::Model, By::Hour, By::Day] };
+        let by = vec![By::Model, By::Hour, By::Day];
+        let query = StatsQuery { since: Some(since), until: Some(until), by, only: Vec::new() };
         let shape = |ledger: &Ledger| {
             let stats = ledger.stats(&query);
             let rows = stats.by.iter().flat_map(|(_, rows)| rows);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::dialect::endpoint::Endpoint;
 use crate::ledger::entry::{Entry, Outcome};
-use crate::units::{Basis, Cost};
+use crate::units::{Basis, Cost, Usage};
 
 /// The sums over a set of entries.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -38,21 +38,26 @@ pub struct Totals {
 impl Totals {
     /// Adds one entry; unknown usage adds no tokens and counts as `none`.
     pub fn add(&mut self, entry: &Entry) {
-        let usage = entry.usage.unwrap_or_default();
-        let basis = if entry.usage.is_some() { entry.basis } else { Basis::None };
-        self.merge(&Self {
+        self.merge(&Self::of(&Line::of(entry)));
+    }
+
+    /// The sums of one entry.
+    pub(crate) fn of(line: &Line<'_>) -> Self {
+        let usage = line.usage.unwrap_or_default();
+        let basis = if line.usage.is_some() { line.basis } else { Basis::None };
+        Self {
             requests: 1,
-            errors: u64::from(entry.outcome != Outcome::Ok),
+            errors: u64::from(line.outcome != Outcome::Ok),
             input_tokens: usage.input.unwrap_or(0),
             cached_input_tokens: usage.cached_input.unwrap_or(0),
             cache_write_tokens: usage.cache_write.unwrap_or(0),
             output_tokens: usage.output.unwrap_or(0),
             reasoning_tokens: usage.reasoning.unwrap_or(0),
             total_tokens: usage.total(),
-            cost: entry.cost.unwrap_or_default(),
-            unpriced_requests: u64::from(is_unpriced(entry)),
+            cost: line.cost.unwrap_or_default(),
+            unpriced_requests: u64::from(is_unpriced(line)),
             by_basis: ByBasis::one(basis),
-        });
+        }
     }
 
     /// Adds other sums; counts stop at the end of their range instead of wrapping.
@@ -75,16 +80,44 @@ impl Totals {
     }
 }
 
+/// What of an entry is summed.
+#[derive(Clone, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    /// Of a conversation on one connection.
+    pub(crate) is_turn: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) basis: Basis,
+    pub(crate) cost: Option<Cost>,
+    pub(crate) deferred: bool,
+}
+
+impl<'a> Line<'a> {
+    /// That of an entry.
+    pub(crate) fn of(entry: &'a Entry) -> Self {
+        let Entry { endpoint, outcome, usage, basis, cost, deferred, session, .. } = entry;
+        Self {
+            endpoint,
+            outcome: *outcome,
+            usage: *usage,
+            basis: *basis,
+            cost: *cost,
+            deferred: *deferred,
+            is_turn: session.is_some(),
+        }
+    }
+}
+
 /// Whether an upstream may charge for this entry while nobody knows how much.
-pub(crate) fn is_unpriced(entry: &Entry) -> bool {
-    let charged = match entry.outcome {
+pub(crate) fn is_unpriced(line: &Line<'_>) -> bool {
+    let charged = match line.outcome {
         Outcome::ClientClosed | Outcome::Ok | Outcome::Timeout | Outcome::Unknown | Outcome::UpstreamCut => true,
         Outcome::Refused | Outcome::UpstreamError => false,
     };
-    let asked = matches!(entry.endpoint, Endpoint::Call(dialect) if !dialect.is_free());
-    let is_turn = entry.session.is_some();
-    let sold = asked || is_turn || entry.usage.is_some();
-    charged && sold && entry.cost.is_none() && !entry.deferred
+    let asked = matches!(line.endpoint, Endpoint::Call(dialect) if !dialect.is_free());
+    let sold = asked || line.is_turn || line.usage.is_some();
+    charged && sold && line.cost.is_none() && !line.deferred
 }
 
 /// Entries by how their usage is known.

@@ -5,22 +5,29 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
+use crate::dialect::endpoint::Dialect;
 use crate::dialect::sse::{Event, Splitter};
 use crate::meter::captions::Captions;
 use crate::meter::list::List;
 use crate::meter::reading::{Draft, Reading, is_last};
 use crate::meter::scan::Scanner;
+use crate::meter::scribe::Scribe;
 use crate::meter::sight::Sight;
 
 mod captions;
 pub mod conversation;
 pub mod extra;
 pub mod frames;
+mod letters;
 pub mod list;
+mod mend;
 pub mod reading;
 pub mod scan;
+pub mod scribe;
 pub mod sight;
 mod skim;
+mod spoken;
+pub mod transcript;
 pub mod usage;
 
 /// Watches one reply. It never fails: what it cannot read is passed over or flagged.
@@ -67,11 +74,24 @@ impl Meter {
         self
     }
 
+    /// The same, that also takes down what a reply in this dialect says, until its usage is known.
+    #[must_use]
+    pub fn taking_down(mut self, dialect: Dialect) -> Self {
+        let streamed = matches!(self.form, Form::Events(_));
+        self.watch.scribe = Some(if streamed { Scribe::stream(dialect) } else { Scribe::document(dialect) });
+        self
+    }
+
     /// Takes the next bytes of the upstream's own body, without any content coding.
     pub fn feed(&mut self, bytes: &Bytes) {
         let Self { form, watch } = self;
         match form {
-            Form::Document => watch.scanner.feed(bytes),
+            Form::Document => {
+                watch.scanner.feed(bytes);
+                if let Some(scribe) = &mut watch.scribe {
+                    scribe.keep(bytes);
+                }
+            }
             Form::Events(splitter) => splitter.feed(bytes.clone(), |event| watch.event(&event)),
             Form::Text(captions) => captions.feed(bytes),
         }
@@ -97,7 +117,7 @@ impl Meter {
             }
             Form::Text(captions) => watch.draft.reading.extra.captions = captions.end(),
         }
-        watch.draft.finish()
+        watch.finish()
     }
 }
 
@@ -110,6 +130,8 @@ struct Watch {
     tries: u8,
     /// The bytes behind the last `"service_tier"` key that was read.
     tier: Box<[u8]>,
+    /// Takes down what is said, as long as nobody has told what it costs.
+    scribe: Option<Scribe>,
 }
 
 impl Watch {
@@ -130,7 +152,20 @@ impl Watch {
             self.scanner.restart();
             self.scanner.feed(&data);
             self.draft.absorb(&self.scanner);
+            if self.draft.reading.usage.is_some_and(|usage| reading::counts(&usage)) {
+                self.scribe = None;
+            }
         }
+        if let Some(scribe) = &mut self.scribe {
+            scribe.event(&data);
+        }
+    }
+
+    fn finish(self) -> Reading {
+        let mut reading = self.draft.finish();
+        let known = reading.usage.is_some_and(|usage| reading::counts(&usage));
+        reading.transcript = self.scribe.filter(|_| !known).map(|scribe| Box::new(scribe.finish()));
+        reading
     }
 
     /// A cheap look that lets most events of a stream go by unread.

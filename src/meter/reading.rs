@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::meter::extra::Extra;
 use crate::meter::scan::{Field, Found, Scanner};
 use crate::meter::sight::Sight;
+use crate::meter::transcript::Transcript;
 use crate::meter::usage::{self, Nonsense};
 use crate::units::{Basis, Usage};
 
@@ -34,6 +35,8 @@ pub struct Reading {
     pub flaw: Option<&'static str>,
     /// What only some kinds of replies say.
     pub extra: Extra,
+    /// What the reply says, where that was taken down and no usage that counts anything was told.
+    pub transcript: Option<Box<Transcript>>,
 }
 
 /// A reading while it is being made.
@@ -151,7 +154,8 @@ pub(super) fn is_last(kind: &str) -> bool {
     LAST.contains(&kind)
 }
 
-fn counts(usage: &Usage) -> bool {
+/// Whether there is anything but zeros in it.
+pub(super) fn counts(usage: &Usage) -> bool {
     usage.total() > 0 || usage.seconds.is_some_and(|seconds| seconds > 0)
 }
 

@@ -72,7 +72,7 @@ impl Exporter {
         let Settings { destination, base_path, headers, interval, service } = settings;
         let Sources { ledger, live, connector } = sources;
         let Some(posted) = ledger.listen(ROOM) else { return Ok(Self::default()) };
-        let instance = format!("{}-{}", ledger.opened().as_nanosecond(), std::process::id());
+        let instance = format!("{}-{}", ledger.started().as_nanosecond(), std::process::id());
         let desk = Desk {
             collector: Collector::new(connector, destination, base_path, headers),
             resource: resource(&service, &instance),
@@ -198,7 +198,7 @@ impl Desk {
     }
 
     async fn report(&mut self) {
-        let period = Period { since: self.ledger.opened(), until: Timestamp::now() };
+        let period = Period { since: self.ledger.started(), until: Timestamp::now() };
         let measures = self.ledger.measures(&self.live.now());
         let message = report::request(self.resource.clone(), measures, period).encode_to_vec();
         match self.collector.post("/v1/metrics", &Bytes::from(message)).await {

@@ -6,7 +6,8 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+    ScopeMetrics, Sum,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
@@ -14,6 +15,7 @@ use crate::ledger::measures::{Labels, Measure, Points, nearest_dollars};
 use crate::ledger::spread::{Scale, Spread};
 use crate::otlp::attributes::{Attributes, SCHEMA, scope};
 use crate::otlp::spans::nanos;
+use crate::units::Cost;
 
 /// The period that all numbers are sums over.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +38,10 @@ pub(crate) fn request(resource: Resource, measures: Vec<Measure>, period: Period
 fn metric(measure: Measure, period: Period) -> Metric {
     let Measure { name, unit, help, points } = measure;
     let data = match points {
-        Points::Counts(points) => sum(points
-            .into_iter()
-            .map(|(labels, count)| number(labels, Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX)), period))),
-        Points::Money(points) => {
-            sum(points.into_iter().map(|(labels, cost)| number(labels, Value::AsDouble(nearest_dollars(cost)), period)))
-        }
+        Points::Counts(points) => sum(counted(points, period)),
+        Points::Money(points) => sum(priced(points, period)),
+        Points::Levels(points) => Data::Gauge(Gauge { data_points: counted(points, period) }),
+        Points::Amounts(points) => Data::Gauge(Gauge { data_points: priced(points, period) }),
         Points::Spreads(scale, points) => Data::Histogram(Histogram {
             data_points: points.into_iter().map(|(labels, point)| spread(labels, scale, &point, period)).collect(),
             aggregation_temporality: AggregationTemporality::Cumulative.into(),
@@ -50,12 +50,19 @@ fn metric(measure: Measure, period: Period) -> Metric {
     Metric { name: name.into(), description: help.into(), unit: unit.into(), data: Some(data), ..Metric::default() }
 }
 
-fn sum(points: impl Iterator<Item = NumberDataPoint>) -> Data {
-    Data::Sum(Sum {
-        data_points: points.collect(),
-        aggregation_temporality: AggregationTemporality::Cumulative.into(),
-        is_monotonic: true,
-    })
+fn counted(points: Vec<(Labels, u64)>, period: Period) -> Vec<NumberDataPoint> {
+    let value = |count| Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX));
+    points.into_iter().map(|(labels, count)| number(labels, value(count), period)).collect()
+}
+
+fn priced(points: Vec<(Labels, Cost)>, period: Period) -> Vec<NumberDataPoint> {
+    let value = |cost| Value::AsDouble(nearest_dollars(cost));
+    points.into_iter().map(|(labels, cost)| number(labels, value(cost), period)).collect()
+}
+
+fn sum(data_points: Vec<NumberDataPoint>) -> Data {
+    let cumulative = AggregationTemporality::Cumulative.into();
+    Data::Sum(Sum { data_points, aggregation_temporality: cumulative, is_monotonic: true })
 }
 
 fn number(labels: Labels, value: Value, period: Period) -> NumberDataPoint {

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use crate::dialect::endpoint::Endpoint;
 use crate::ledger::conventions as names;
 use crate::ledger::entry::{Entry, Outcome};
-use crate::ledger::measures::{basis_name, error_type, operation, outcome_name, provider, route_name};
+use crate::ledger::words::{basis_name, error_type, operation, outcome_name, provider, route_name};
 use crate::otlp::attributes::{Attributes, SCHEMA, scope};
 use crate::policy::Policy;
 use crate::policy::target::{Route, RouteKind};

@@ -14,5 +14,6 @@ pub mod length;
 pub mod library;
 pub mod prompt;
 pub mod repository;
+mod responses_rule;
 pub mod tally;
 pub mod tokenizer;

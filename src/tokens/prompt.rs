@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::chat_rule::{self, ChatCall, Message, read, text_of};
 use super::kit::Kit;
+use super::responses_rule;
 use super::tally::{Tally, estimate};
 use super::tokenizer::{Sitting, Specials};
 use crate::dialect::endpoint::Dialect;
@@ -16,10 +17,19 @@ use crate::dialect::template::{Conversation, Template};
 
 /// Tokens of the input of a call, from its body: messages with their form, tools and images, or the prompts.
 pub fn input_tokens(dialect: Dialect, body: &[u8], kit: &Kit) -> Tally {
+    input_tokens_of(dialect, body, kit, None)
+}
+
+/// The same for a model that has another name in the body, such as that of a deployment.
+pub fn input_tokens_of(dialect: Dialect, body: &[u8], kit: &Kit, model: Option<&str>) -> Tally {
     let Some(tokenizer) = kit.tokenizer.as_deref() else { return rough(body) };
     let tokenizer = &tokenizer.sitting();
     let counted = match dialect {
-        Dialect::Chat => serde_json::from_slice(body).ok().map(|call| chat(&call, tokenizer, kit.template.as_deref())),
+        Dialect::Chat => serde_json::from_slice(body).ok().map(|call: ChatCall<'_>| {
+            let model = model.map(Cow::Borrowed).or(call.model);
+            chat(&ChatCall { model, ..call }, tokenizer, kit.template.as_deref())
+        }),
+        Dialect::Responses => responses_rule::count(body, model, tokenizer),
         Dialect::Completion | Dialect::Embeddings => texts_of(dialect, body).map(|given| texts(given, tokenizer)),
         _ => None,
     };

@@ -19,6 +19,8 @@ pub enum Outbound {
         pieces: VecDeque<Bytes>,
         /// Bytes left.
         left: u64,
+        /// Told when the last of them goes out.
+        sent: Option<Arc<AtomicBool>>,
     },
     /// The client's body, passed on piece by piece.
     Stream {
@@ -34,7 +36,7 @@ pub enum Outbound {
 impl Outbound {
     /// No body.
     pub fn empty() -> Self {
-        Self::Pieces { pieces: VecDeque::new(), left: 0 }
+        Self::Pieces { pieces: VecDeque::new(), left: 0, sent: None }
     }
 
     /// The client's body, its bytes counted in `count`.
@@ -54,7 +56,16 @@ impl Outbound {
     pub fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         let pieces: VecDeque<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self::Pieces { pieces, left }
+        Self::Pieces { pieces, left, sent: None }
+    }
+
+    /// The same, telling `sent` when the last of its pieces goes out.
+    #[must_use]
+    pub fn telling(mut self, told: Arc<AtomicBool>) -> Self {
+        if let Self::Pieces { sent, .. } = &mut self {
+            *sent = Some(told);
+        }
+        self
     }
 }
 
@@ -64,8 +75,11 @@ impl Body for Outbound {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
-            Self::Pieces { pieces, left } => Poll::Ready(pieces.pop_front().map(|piece| {
+            Self::Pieces { pieces, left, sent } => Poll::Ready(pieces.pop_front().map(|piece| {
                 *left -= piece.len() as u64;
+                if let Some(sent) = sent.take_if(|_| pieces.is_empty()) {
+                    sent.store(true, Ordering::Relaxed);
+                }
                 Ok(Frame::data(piece))
             })),
             Self::Stream { body, count, broken } => {

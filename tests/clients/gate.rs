@@ -77,6 +77,11 @@ impl Gate {
         &self.proxy
     }
 
+    /// `http://127.0.0.1:PORT` of the admin surface.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// Where its certificates are.
     pub fn certs(&self) -> PathBuf {
         self.folder.join("certs")
@@ -113,7 +118,8 @@ impl Drop for Gate {
     }
 }
 
-fn configuration(upstream: &Upstream, folder: &Path) -> Value {
+/// A configuration that sends everything to the stand-in.
+pub fn configuration(upstream: &Upstream, folder: &Path) -> Value {
     let (at, config) = (upstream.address().to_string(), folder.join("config"));
     let custom = |name: &str, path: &str, (prompt, completion): (f64, f64)| {
         json!({"name": name, "endpointUrl": format!("{}{path}", upstream.url()), "apiKey": "sk-custom",

@@ -17,6 +17,8 @@ pub mod server;
 #[cfg(test)]
 mod shared_cache;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tokens;

@@ -97,6 +97,35 @@ def other_cases(client):
     case("upload", lambda: seen(client.files.create(file=upload, purpose="batch")))
 
 
+def media_cases(client):
+    picture = {"model": "gpt-image-1", "prompt": "one coin", "size": "1024x1024"}
+    case("picture", lambda: seen(client.images.generate(**picture)))
+    case("streamed picture", lambda: chunks(client.images.generate(**picture, stream=True)))
+    case("edited picture", lambda: seen(client.images.edit(**picture, image=("coin.png", b"not much"))))
+    case("old picture", lambda: seen(client.images.generate(model="dall-e-2", prompt="one coin", n=2)))
+    sound = ("coin.mp3", b"clink" * 60)
+    heard = client.audio.transcriptions.create
+    case("transcription", lambda: seen(heard(model="gpt-4o-transcribe", file=sound)))
+    case("transcription by time", lambda: seen(heard(model="whisper-1", file=sound)))
+    case("streamed transcription", lambda: chunks(heard(model="gpt-4o-transcribe", file=sound, stream=True)))
+    verbose = {"model": "whisper-1", "file": sound, "response_format": "verbose_json"}
+    case("translation", lambda: seen(client.audio.translations.create(**verbose)))
+    spoken = {"model": "tts-1", "voice": "alloy", "input": "naïve 日本 🎈"}
+    case("speech", lambda: client.audio.speech.create(**spoken).content.hex())
+
+
+def job_cases(client):
+    begun = client.responses.create(model="gpt-4o", input="How many coins?", background=True)
+    case("background response", lambda: seen(begun))
+    for name in ["background response, done", "background response, once more"]:
+        case(name, lambda: seen(client.responses.retrieve(begun.id)))
+    lines = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    batch = client.batches.create(**lines)
+    case("batch", lambda: seen(batch))
+    case("batches", lambda: [dumped(one) for one in client.batches.list()])
+    case("batch, done", lambda: seen(client.batches.retrieve(batch.id)))
+
+
 def error_cases(client):
     chat = client.chat.completions.create
     case("no such model", lambda: seen(chat(**{**CHAT, "model": "no-such-model"})))
@@ -118,5 +147,7 @@ async def async_cases():
 with openai.OpenAI(max_retries=0) as client:
     chat_cases(client)
     other_cases(client)
+    media_cases(client)
+    job_cases(client)
     error_cases(client)
 asyncio.run(async_cases())

@@ -62,6 +62,7 @@ TOLLGATE_CLIENTS_HOME=$home "$here/servers/setup.sh"
 TOLLGATE_CLIENTS_HOME=$home "$here/templates/setup.sh"
 TOLLGATE_CLIENTS_HOME=$home "$here/tokens/setup.sh"
 TOLLGATE_CLIENTS_HOME=$home "$here/shared_cache/setup.sh"
+TOLLGATE_CLIENTS_HOME=$home "$here/telemetry/setup.sh"
 
 "$home/python-3/bin/python" -c 'import openai; print("openai for Python", openai.VERSION)'
 "$home/python-1/bin/python" -c 'import openai; print("openai for Python", openai.VERSION)'

@@ -11,7 +11,10 @@ use crate::bench::admin::ask;
 use crate::bench::client::{Answered, Client};
 use crate::bench::gate::TestGate;
 use crate::bench::upstream::books::Billed;
+use crate::bench::upstream::fault::HELL;
 use crate::bench::upstream::{Options, Upstream};
+
+const CHAT: &str = "/v1/chat/completions";
 
 /// A stand-in, a gate before it, and a client of both.
 pub(crate) struct Scene {
@@ -235,13 +238,16 @@ async fn a_form_is_read_in_any_order_of_its_fields() {
     );
 }
 
+/// Path, form of the reply, file, and the seconds that shall be in the books.
+type Case<'a> = (&'a str, &'a str, &'a [u8], Option<(u64, Basis)>);
+
 #[tokio::test]
 async fn sound_is_measured_where_no_reply_tells_its_length() {
     let (file, raw) = (wave(847), vec![b'x'; 847]);
     let transcribe = "/v1/audio/transcriptions";
     let translate = "/v1/audio/translations";
     let mut scene = Scene::start().await;
-    let cases: [(&str, &str, &[u8], Option<(u64, Basis)>); 9] = [
+    let cases: [Case<'_>; 9] = [
         (transcribe, "text", &file, Some((9, Basis::Counted))),
         (transcribe, "srt", &file, Some((9, Basis::Counted))),
         (translate, "json", &file, Some((9, Basis::Counted))),
@@ -336,4 +342,67 @@ async fn a_failed_call_is_charged_with_nothing_that_it_asked_for() {
         entries.iter().all(|entry| entry.usage.is_none() && entry.outcome == Outcome::UpstreamError),
         "{entries:?}"
     );
+}
+
+#[tokio::test]
+async fn nonsense_in_usage_is_flagged_kept_verbatim_and_never_summed() {
+    let mut scene = Scene::start().await;
+    let chat = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]});
+    let response = json!({"model": "gpt-4o", "input": "x"});
+    let picture = json!({"model": "gpt-image-1", "prompt": "x", "n": 3});
+    let mut sent = 0;
+    for (hell, nonsense) in HELL.iter().enumerate() {
+        for (path, body) in [(CHAT, &chat), ("/v1/responses", &response), ("/v1/images/generations", &picture)] {
+            for stream in [false, true] {
+                let mut body = body.clone();
+                body["stream"] = json!(stream);
+                scene.post(path, &body, &format!("hell={hell}, chunked")).await;
+                sent += 1;
+                let entry = scene.gate.wait_for_entries(sent).await.swap_remove(sent - 1);
+                assert_eq!((entry.usage, entry.basis), (None, Basis::None), "{path} {stream} {nonsense}");
+                assert_eq!(entry.raw_usage.unwrap().get(), *nonsense);
+                assert!(entry.error.unwrap().contains("usage"));
+            }
+        }
+    }
+    let totals = &ask(scene.gate.admin(), "/stats").await.json()["totals"];
+    assert_eq!((&totals["totalTokens"], &totals["unpricedRequests"]), (&json!(0), &json!(sent)));
+}
+
+#[tokio::test]
+async fn azures_forms_of_every_endpoint_are_metered_alike() {
+    let file = wave(300);
+    for version in ["2024-10-21", "v1"] {
+        let upstream = Upstream::start(Options::default());
+        let azure = format!(
+            r#"duplicates: [{{name: "azure", kind: "azure", url: "https://res.openai.azure.com", apiKey: "k", apiVersion: "{version}"}}]"#
+        );
+        let gate = TestGate::start(&upstream, &azure);
+        let client = Client::intercepted(gate.proxy(), "api.openai.com", &gate.root_pem(), "h2").await;
+        let mut scene = Scene { upstream, gate, client };
+        let background = json!({"model": "gpt-4o", "input": "a b c", "background": true});
+        let made = scene.post("/v1/responses", &background, "").await.json()["id"].as_str().unwrap().to_owned();
+        let shown = format!("/v1/responses/{made}");
+        scene.get(&shown, "").await;
+        scene.get(&shown, "").await;
+        let picture = json!({"model": "gpt-image-1", "prompt": "a b", "stream": true});
+        scene.post("/v1/images/generations", &picture, "").await;
+        let speech = json!({"model": "tts-1", "input": "abc"});
+        scene.post("/v1/audio/speech", &speech, "").await;
+        let parts = [Part::File("file", &file), Part::Field("model", "whisper-1")];
+        scene.form("/v1/audio/transcriptions", &parts, "").await;
+        scene.post("/v1/batches", &json!({"input_file_id": "file-1", "endpoint": "/chat/completions"}), "").await;
+        scene.get("/v1/batches", "").await;
+        let entries = scene.gate.wait_for_entries(9).await;
+        let booked: Vec<&Entry> = entries.iter().filter(|entry| entry.usage.is_some()).collect();
+        let bill = scene.upstream.bill();
+        assert_eq!((booked.len(), bill.len()), (5, 5), "{version}: {entries:#?}");
+        for (entry, line) in booked.into_iter().zip(&bill) {
+            assert_same(entry, line);
+        }
+        let below = if version == "v1" { "/openai/v1" } else { "/openai" };
+        let asked = scene.upstream.seen().into_iter().map(|seen| seen.path_and_query);
+        assert!(asked.clone().all(|path| path.starts_with(below)));
+        assert!(version == "v1" || asked.filter(|path| path.contains("/deployments/")).count() == 3);
+    }
 }

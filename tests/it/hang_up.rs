@@ -4,7 +4,7 @@ use http::Method;
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tollgate::ledger::entry::{Entry, Outcome};
+use tollgate::ledger::entry::{AfterClose, Entry, Outcome};
 use tollgate::ledger::page::Query;
 use tollgate::units::Basis;
 
@@ -63,7 +63,8 @@ async fn only_entry(gate: &TestGate) -> Entry {
 }
 
 fn assert_billed(entry: &Entry, upstream: &Upstream) {
-    assert_eq!(entry.outcome, Outcome::ClientClosed, "{entry:?}");
+    assert_eq!((entry.outcome, entry.after_close), (Outcome::ClientClosed, Some(AfterClose::Drained)), "{entry:?}");
+    assert_eq!(entry.basis, Basis::Reported);
     let (usage, bill) = (entry.usage.expect("usage was read to the end"), &upstream.bill()[0]);
     assert!(bill.completed);
     assert_eq!((usage.input, usage.output), (Some(bill.input), Some(bill.output)));
@@ -83,6 +84,7 @@ async fn what_was_read_before_a_forced_stop_is_booked() {
     let entry = &page.entries[0].entry;
     assert_eq!(entry.outcome, Outcome::ClientClosed);
     assert!(entry.model.served.is_some() && entry.upstream_id.is_some(), "{entry:?}");
+    assert_eq!((entry.after_close, entry.basis), (Some(AfterClose::GivenUp), Basis::Estimated));
 }
 
 #[tokio::test]
@@ -112,8 +114,9 @@ async fn a_stream_that_lost_its_client_is_cancelled_where_the_owner_says_so() {
         }
         upstream.release_all();
         let entry = only_entry(&gate).await;
-        assert_eq!((entry.outcome, entry.basis, entry.usage), (Outcome::ClientClosed, Basis::None, None));
-        assert_eq!(entry.cost, None);
+        assert_eq!((entry.outcome, entry.basis), (Outcome::ClientClosed, Basis::Estimated), "{entry:?}");
+        assert_eq!(entry.after_close, Some(AfterClose::Cancelled));
+        assert!(entry.cost.is_some());
     }
 }
 
@@ -141,7 +144,11 @@ async fn a_call_that_lost_its_client_before_the_answer_is_cancelled_where_the_ow
             upstream.wait_for_open_connections(0);
         }
         let entry = only_entry(&gate).await;
-        assert_eq!((entry.outcome, entry.basis, entry.status), (Outcome::ClientClosed, Basis::None, 0));
+        assert_eq!((entry.outcome, entry.basis, entry.status), (Outcome::ClientClosed, Basis::Estimated, 0));
+        // It had taken the prompt in, and nobody knows of more.
+        let usage = entry.usage.unwrap();
+        assert!(usage.input > Some(0) && usage.output == Some(0), "{usage:?}");
+        assert_eq!(entry.after_close, Some(AfterClose::Cancelled));
         upstream.release_all();
     }
 }
@@ -159,6 +166,7 @@ async fn a_call_for_a_custom_model_that_lost_its_client_is_booked_as_abandoned_w
             other.release_all();
             let entry = only_entry(&gate).await;
             assert_eq!(entry.outcome, Outcome::ClientClosed, "{path} {stream}: {entry:?}");
+            assert_eq!(entry.after_close, Some(AfterClose::Drained), "{path} {stream}");
             let (usage, bill) = (entry.usage.expect("usage was read to the end"), &other.bill()[0]);
             assert_eq!((usage.input, usage.output), (Some(bill.input), Some(bill.output)), "{path} {stream}");
         }
@@ -174,6 +182,32 @@ async fn leave_before_the_answer(upstream: &Upstream, gate: &TestGate, alpn: &st
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     settle(gate).await;
+}
+
+#[tokio::test]
+async fn as_many_as_may_be_read_on_are_read_to_their_usage_and_one_more_is_given_up() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, "");
+    let Client::H2(sender) = client(&gate, "h2").await else { panic!("it speaks HTTP/2") };
+    let mut asked = Vec::new();
+    for number in 0..65 {
+        upstream.fault_next("stall");
+        let mut client = Client::H2(sender.clone());
+        let request = client.request(Method::POST, CHAT).body(Full::from(chat(number % 2 == 0))).unwrap();
+        asked.push(tokio::spawn(async move { client.begin(request).await.map(drop) }));
+    }
+    upstream.until_seen(65).await;
+    for call in asked {
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+    }
+    let given_up = gate.wait_for_entries(1).await;
+    assert_eq!(given_up.len(), 1, "the others are being waited for");
+    assert_eq!((given_up[0].after_close, given_up[0].basis), (Some(AfterClose::GivenUp), Basis::Estimated));
+    upstream.release_all();
+    let entries = gate.wait_for_entries(65).await;
+    let drained = entries.iter().filter(|entry| entry.after_close == Some(AfterClose::Drained));
+    assert_eq!(drained.filter(|entry| entry.basis == Basis::Reported).count(), 64, "{entries:#?}");
 }
 
 #[tokio::test]
@@ -212,4 +246,5 @@ async fn a_reply_without_end_is_not_read_for_a_client_that_left() {
     assert_eq!(entry.outcome, Outcome::ClientClosed);
     assert!(entry.error.as_deref().is_some_and(|error| error.contains("too long")), "{entry:?}");
     assert!(entry.bytes_down < 20 << 20, "{}", entry.bytes_down);
+    assert_eq!((entry.after_close, entry.basis), (Some(AfterClose::GivenUp), Basis::Estimated));
 }

@@ -7,7 +7,7 @@ use tollgate::ledger::entry::{Entry, Outcome};
 use tollgate::units::Basis;
 
 use crate::bench::admin::ask;
-use crate::bench::client::Answered;
+use crate::bench::client::{Answered, Client};
 use crate::endpoints::{Scene, assert_same};
 
 const WORDS: &str = "so many words to weigh";
@@ -95,12 +95,48 @@ async fn a_background_stream_that_broke_off_is_settled_by_a_later_get() {
 }
 
 #[tokio::test]
+async fn a_stream_that_broke_off_before_its_usage_is_settled_by_a_later_get() {
+    let mut scene = Scene::start().await;
+    let body = json!({"model": "gpt-4o", "input": WORDS, "stream": true});
+    let request = scene.client.request(Method::POST, "/v1/responses").header("x-standin-fault", "reset-stream=1");
+    let answered = scene.client.send(request.body(Full::from(body.to_string())).unwrap()).await;
+    assert!(!answered.whole);
+    let cut = scene.gate.wait_for_entries(1).await.swap_remove(0);
+    assert_eq!((cut.outcome, cut.usage), (Outcome::UpstreamCut, None));
+    let path = format!("/v1/responses/{}", cut.upstream_id.unwrap());
+    let told = scene.get(&path, "").await.json()["usage"].clone();
+    scene.get(&path, "").await;
+    let entries = scene.gate.wait_for_entries(3).await;
+    let booked = with_usage(&entries);
+    assert_eq!(booked.len(), 1, "{entries:#?}");
+    assert_eq!(serde_json::from_str::<Value>(booked[0].raw_usage.as_ref().unwrap().get()).unwrap(), told);
+}
+
+#[tokio::test]
+async fn parallel_gets_of_one_object_book_it_once() {
+    let mut scene = Scene::start().await;
+    let body = json!({"model": "gpt-4o", "input": WORDS, "background": true});
+    let made = id(&scene.post("/v1/responses", &body, "").await);
+    let (proxy, root) = (scene.gate.proxy(), scene.gate.root_pem());
+    let tasks: Vec<_> = (0..12)
+        .map(|_| {
+            let (root, path) = (root.clone(), format!("/v1/responses/{made}"));
+            tokio::spawn(async move {
+                Client::intercepted(proxy, "api.openai.com", &root, "http/1.1").await.get(&path).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap().whole);
+    }
+    assert_eq!(with_usage(&scene.gate.wait_for_entries(13).await).len(), 1);
+}
+
+#[tokio::test]
 async fn a_response_that_somebody_else_made_is_booked_only_where_it_ran_in_the_background() {
     let mut scene = Scene::start().await;
     // Made without the gate.
-    let mut direct =
-        crate::bench::client::Client::direct(scene.upstream.address(), "api.openai.com", scene.upstream.ca_pem(), "h2")
-            .await;
+    let mut direct = Client::direct(scene.upstream.address(), "api.openai.com", scene.upstream.ca_pem(), "h2").await;
     let mut made = Vec::new();
     for background in [false, true] {
         let body = json!({"model": "gpt-4o", "input": WORDS, "background": background});

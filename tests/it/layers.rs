@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 /// What each folder (or single file) may use beside itself; `net` and `telemetry` are open to all.
 const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("main", &["cli"]),
-    ("cli", &["ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
+    ("cli", &["admin", "ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
     (
         "gate",
-        &["admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "system", "tokens", "upstream"],
+        &[
+            "admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "system", "tokens", "units",
+            "upstream",
+        ],
     ),
     ("ingress", &["ca", "exchange", "ledger", "policy", "session", "system", "tokens", "upstream"]),
     ("session", &["ca", "exchange", "ledger", "policy", "upstream"]),
@@ -17,7 +20,7 @@ const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("tokens", &["dialect", "policy", "system", "units", "upstream"]),
     ("upstream", &["policy", "system"]),
     ("admin", &["ca", "ledger", "policy"]),
-    ("otlp", &["dialect", "ledger", "policy", "upstream"]),
+    ("otlp", &["dialect", "ledger", "policy", "units", "upstream"]),
     ("config", &["dialect", "policy", "units"]),
     ("ledger", &["dialect", "policy", "units"]),
     ("meter", &["dialect", "units"]),

@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod custom;
@@ -40,11 +42,15 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
-mod jobs;
+mod journal;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
@@ -61,6 +67,8 @@ mod otlp;
 mod own_address;
 #[cfg(test)]
 mod prices;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use http::{Method, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tollgate::units::Basis;
 
 use crate::bench::client::{Answered, Client, read};
 use crate::bench::gate::TestGate;
@@ -125,7 +126,8 @@ async fn without_injection_nothing_is_changed_either_way() {
     let answered = call(&mut client, CHAT, &body, "").await;
     assert_eq!(answered.text(), expected.text());
     assert_eq!(upstream.seen()[0].body, body.to_string());
-    assert_eq!(gate.wait_for_entries(1).await[0].usage, None);
+    let entry = gate.wait_for_entries(1).await.remove(0);
+    assert_eq!(entry.basis, Basis::Counted, "nobody was asked for it: {entry:?}");
     let coded = client
         .request(Method::POST, CHAT)
         .header("accept-encoding", "gzip")

@@ -12,7 +12,8 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::DemoArgs;
-use crate::cli::ask::{Door, ask};
+use crate::cli::ask::ask;
+use crate::cli::books::{BooksArgs, CallArgs, GroupArgs};
 use crate::cli::problem::Problem;
 use crate::cli::serve::stop_on_signals;
 use crate::cli::stats::{self, StatsArgs};
@@ -137,11 +138,19 @@ fn settle(admin: &str, count: usize) -> anyhow::Result<()> {
 
 fn print_books(admin: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "The books:\n")?;
-    let tail = TailArgs { follow: false, limit: 20, model: None, json: false, door: Door::at(admin) };
+    let tail =
+        TailArgs { follow: false, limit: 20, json: false, calls: CallArgs::default(), books: BooksArgs::at(admin) };
     Watch::new(&tail).print_last(out)?;
     writeln!(out)?;
     stats::print(
-        &StatsArgs { since: "24h".into(), until: None, by: "model,route".into(), json: false, door: Door::at(admin) },
+        &StatsArgs {
+            since: "24h".into(),
+            until: None,
+            by: "model,route".into(),
+            json: false,
+            groups: GroupArgs::default(),
+            books: BooksArgs::at(admin),
+        },
         out,
     )
 }

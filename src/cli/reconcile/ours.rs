@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::cli::ask::{Door, with_query};
 use crate::cli::reconcile::theirs::{Measure, Numbers, day};
-use crate::dialect::endpoint::{Endpoint, Job};
+use crate::dialect::endpoint::{Dialect, Endpoint, Job};
 use crate::ledger::entry::{Entry, Outcome};
-use crate::ledger::measures::route_name;
-use crate::ledger::totals::is_unpriced;
+use crate::ledger::totals::{Line, is_unpriced};
+use crate::ledger::words::route_name;
 use crate::units::Basis;
 
 /// What the entries of one sum have in common.
@@ -156,7 +156,7 @@ fn doubts(entry: &Entry) -> Doubts {
         counted: u64::from(known && entry.basis == Basis::Counted),
         estimated: u64::from(known && entry.basis == Basis::Estimated),
         unknown: u64::from(!known),
-        unpriced: u64::from(is_unpriced(entry)),
+        unpriced: u64::from(is_unpriced(&Line::of(entry))),
         over_midnight: u64::from(day(entry.time) != day(end)),
     }
 }
@@ -168,7 +168,7 @@ fn may_be_billed(entry: &Entry) -> bool {
     }
     let failed = matches!(entry.outcome, Outcome::Refused | Outcome::UpstreamError);
     // A connection of turns has no usage of its own, and a question about a job none unless it tells it.
-    !failed && !entry.deferred && matches!(entry.endpoint, Endpoint::Call(_))
+    !failed && !entry.deferred && matches!(entry.endpoint, Endpoint::Call(dialect) if dialect != Dialect::InputTokens)
 }
 
 /// The beginning of the day of UTC.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The text of every choice of one reply; never more than a few MiB in all.
+/// The text of every choice of one reply; never more than a MiB in all.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     choices: BTreeMap<u32, String>,
@@ -19,6 +19,11 @@ impl Texts {
         }
         self.bytes += text.len();
         self.choices.entry(choice).or_default().push_str(text);
+    }
+
+    /// So many more bytes were written and not kept.
+    pub fn leave_out(&mut self, bytes: u64) {
+        self.left_out += bytes;
     }
 
     /// Another reply's texts beside these.
@@ -47,7 +52,7 @@ impl Texts {
 }
 
 /// In bytes. No model writes more in one call; a server that does is counted by its bytes.
-const MOST: usize = 4 << 20;
+const MOST: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,7 @@
-//! Calls for custom models: what is sent, what becomes of the reply, and counts that nobody reported.
+//! Calls for custom models: what is sent, and what becomes of the reply.
 
 pub mod chain;
 pub mod order;
-pub mod reckoning;
 pub mod reply;
 pub mod room;
 mod steps;

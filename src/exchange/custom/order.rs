@@ -12,7 +12,7 @@ use crate::dialect::bridge::completion_request::{CompletionRequest, Prompt};
 use crate::dialect::bridge::refusal::Refused;
 use crate::dialect::endpoint::Dialect;
 use crate::dialect::template::{Conversation, Template, TemplateError};
-use crate::exchange::custom::reckoning::Input;
+use crate::exchange::counting::input::Input;
 use crate::exchange::custom::room::{Overlong, Room, Taken};
 use crate::exchange::fault::Fault;
 use crate::policy::custom::CustomModel;

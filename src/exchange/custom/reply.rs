@@ -4,24 +4,27 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::response::Parts as Head;
 use http::{Response, StatusCode};
+use http_body::Frame;
 use http_body_util::BodyExt;
 
 use crate::dialect::coding::{Coding, decode};
+use crate::dialect::endpoint::Dialect;
 use crate::dialect::reply::errors::error_body;
 use crate::dialect::reply::plan::ReplyPlan;
 use crate::dialect::reply::stream::ReplyStream;
 use crate::dialect::reply::whole::{Unreadable, WholeReply};
 use crate::exchange::answer::Answer;
-use crate::exchange::custom::reckoning::{Counted, Reckoning, Written};
+use crate::exchange::counting::reckoning::{Reckoning, Written};
+use crate::exchange::counting::tail::Tail;
 use crate::exchange::drain::Drains;
 use crate::exchange::metered::Metered;
-use crate::exchange::receipt::Receipt;
-use crate::exchange::tail::Tail;
+use crate::exchange::receipt::{End, Receipt};
 use crate::exchange::watch::{Editor, Watch};
 use crate::exchange::{headers, scrub};
 use crate::ledger::entry::Outcome;
 use crate::meter::Meter;
 use crate::meter::reading::Reading;
+use crate::meter::transcript::Transcript;
 use crate::net::secret::Secret;
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::reply::{Reply, ReplyError};
@@ -79,21 +82,23 @@ impl CustomReply {
     fn passed(self, arrived: Arrived) -> Response<Answer> {
         let Arrived { head, reply, receipt, drains, .. } = arrived;
         let watch = Watch::new(Meter::json(), coding(&head.headers), None);
-        let tail = Tail::new(self.reckoning, false);
-        let body = Metered::new(reply, Some(watch), receipt, drains).counted_by(tail);
+        let body = Metered::new(reply, Some(watch), receipt, drains);
         Response::from_parts(head, Answer::Metered(Box::new(body)))
     }
 
     fn streamed(self, arrived: Arrived, plan: ReplyPlan) -> Response<Answer> {
         let Arrived { mut head, reply, receipt, drains, .. } = arrived;
-        let tail = Tail::new(self.reckoning, self.tells_usage || plan.asks_usage && plan.last);
+        let awaited = self.tells_usage || plan.asks_usage && plan.last;
         let editor = Editor::Reply(Box::new(ReplyStream::new(plan)));
         let watch = Watch::new(Meter::stream(), coding(&head.headers), Some(editor));
         headers::body_changes(&mut head.headers);
         if !is_events(&head.headers) {
             head.headers.insert(CONTENT_TYPE, EVENTS);
         }
-        let body = Metered::new(reply, Some(watch), receipt, drains).counted_by(tail);
+        let mut body = Metered::new(reply, Some(watch), receipt, drains);
+        if awaited {
+            body = body.awaiting(Tail::new(self.reckoning));
+        }
         Response::from_parts(head, Answer::Metered(Box::new(body)))
     }
 
@@ -102,7 +107,7 @@ impl CustomReply {
         let Arrived { mut head, reply, mut receipt, secrets, .. } = arrived;
         let body = match read(reply, &mut receipt, LARGEST).await {
             Ok(body) => body,
-            Err(error) => return Err(self.broken(receipt, error)),
+            Err((error, came)) => return Err(self.broken(receipt, error, &came, Some((plan.served, &head.headers)))),
         };
         let came = body.clone();
         let coding = coding(&head.headers);
@@ -141,7 +146,7 @@ impl CustomReply {
         if whole.reports_usage() && reading.usage.is_some() {
             return (reading, None);
         }
-        let written = Written { texts: whole.texts().clone(), whole: true };
+        let written = Written { transcript: whole.texts().clone().into(), whole: true, served: None };
         let counted = self.reckoning.clone().counted(written).await;
         counted.fill(&mut reading);
         (reading, Some(counted.usage))
@@ -154,8 +159,8 @@ impl CustomReply {
         let came = match read(reply, &mut receipt, LARGEST_ERROR).await {
             Ok(body) => body,
             // What is too long for an error is none that a client could use.
-            Err(Unfinished::TooLong) => Bytes::new(),
-            Err(error) => return Err(self.broken(receipt, error)),
+            Err((Unfinished::TooLong, _)) => Bytes::new(),
+            Err((error, _)) => return Err(self.broken(receipt, error, &Bytes::new(), None)),
         };
         let coding = coding(&head.headers);
         let plain = match coding {
@@ -175,7 +180,14 @@ impl CustomReply {
         Ok(with_body(head, status, body, JSON))
     }
 
-    fn broken(&self, mut receipt: Receipt, error: Unfinished) -> Failure {
+    /// Books a reply that broke off, and what had come of a document in this dialect.
+    fn broken(
+        &self,
+        mut receipt: Receipt,
+        error: Unfinished,
+        came: &Bytes,
+        document: Option<(Dialect, &HeaderMap)>,
+    ) -> Failure {
         let host = self.host.clone();
         let (kind, outcome) = match error {
             Unfinished::TooLong => return self.unreadable(receipt, "its reply is too long to be read whole"),
@@ -185,7 +197,22 @@ impl CustomReply {
             Unfinished::Reply(error) => (FailureKind::Broken { host, cause: error.to_string() }, Outcome::UpstreamCut),
         };
         let failure = Failure::sent(kind);
-        receipt.close(outcome, None, Some(&failure.to_string()));
+        let message = failure.to_string();
+        let Some((dialect, headers)) = document else {
+            receipt.close(outcome, None, Some(&message));
+            return failure;
+        };
+        let (reading, transcript) = if coding(headers) == Coding::Identity {
+            let mut meter = Meter::json().taking_down(dialect);
+            meter.feed(came);
+            let mut reading = meter.finish();
+            let transcript = reading.transcript.take().map(|transcript| *transcript).unwrap_or_default();
+            (reading, transcript)
+        } else {
+            (Reading::default(), Transcript::unread())
+        };
+        let end = End { outcome, reading, error: Some(&message) };
+        receipt.conclude(end, Written { transcript, whole: false, served: None });
         failure
     }
 
@@ -193,14 +220,6 @@ impl CustomReply {
         let failure = Failure::sent(FailureKind::Unreadable { host: self.host.clone(), cause: cause.into() });
         receipt.close(Outcome::UpstreamError, None, Some(&failure.to_string()));
         failure
-    }
-}
-
-impl Counted {
-    /// Puts what was counted in the place of what was not reported.
-    pub fn fill(self, reading: &mut Reading) {
-        reading.usage = Some(self.usage);
-        reading.basis = self.basis;
     }
 }
 
@@ -216,11 +235,20 @@ enum Unfinished {
     TooLong,
 }
 
-async fn read(mut reply: Reply, receipt: &mut Receipt, limit: usize) -> Result<Bytes, Unfinished> {
+/// Reads a reply whole, or gives what had come of it.
+async fn read(mut reply: Reply, receipt: &mut Receipt, limit: usize) -> Result<Bytes, (Unfinished, Bytes)> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
+    let mut broken = None;
     while let Some(frame) = reply.frame().await {
-        let Ok(data) = frame.map_err(Unfinished::Reply)?.into_data() else { continue };
+        let data = match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => data,
+            Ok(Err(_)) => continue,
+            Err(error) => {
+                broken = Some(Unfinished::Reply(error));
+                break;
+            }
+        };
         receipt.received(data.len());
         match &first {
             None => first = Some(data),
@@ -232,10 +260,15 @@ async fn read(mut reply: Reply, receipt: &mut Receipt, limit: usize) -> Result<B
             }
         }
         if rest.len().max(first.as_ref().map_or(0, Bytes::len)) > limit {
-            return Err(Unfinished::TooLong);
+            broken = Some(Unfinished::TooLong);
+            break;
         }
     }
-    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+    let came = if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() };
+    match broken {
+        None => Ok(came),
+        Some(error) => Err((error, came)),
+    }
 }
 
 fn with_body(mut head: Head, status: StatusCode, body: Bytes, kind: HeaderValue) -> Response<Answer> {

@@ -1,6 +1,7 @@
 //! The steps of a call for a custom model.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
@@ -15,9 +16,10 @@ use crate::dialect::reply::join::join;
 use crate::dialect::reply::plan::ReplyPlan;
 use crate::exchange::answer::Answer;
 use crate::exchange::attempt::{Attempt, Passed};
+use crate::exchange::counting::reckoning::Reckoning;
+use crate::exchange::counting::yardstick::Yardstick;
 use crate::exchange::custom::chain::{Chain, Link};
 use crate::exchange::custom::order::{Draft, Order, Ordered};
-use crate::exchange::custom::reckoning::Reckoning;
 use crate::exchange::custom::reply::CustomReply;
 use crate::exchange::fault::Fault;
 use crate::exchange::headers;
@@ -196,6 +198,7 @@ impl Errand<'_> {
         let mut passed = Passed {
             stream: self.call.stream,
             metered: Some(Sight::Plain),
+            taken_down: Some(self.call.dialect),
             drops_empty_chunks: self.target.drops_empty_chunks,
             ..Passed::from(self.target, from_page)
         };
@@ -217,13 +220,17 @@ impl Errand<'_> {
         };
         let edited = plan.is_some() || passed.injected || passed.drops_empty_chunks && self.call.stream;
         headers::narrow_codings(&mut sent, edited);
-        let mut request = Request::new(outbound);
+        let sent_out = Arc::<AtomicBool>::default();
+        let mut request = Request::new(outbound.telling(Arc::clone(&sent_out)));
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.target.path.clone().into();
         *request.headers_mut() = sent;
 
         let relay = self.exchange.relay;
-        let mut attempt = Attempt::new(self.target, self.booking.attempt(number, self.target), passed);
+        let yardstick = Yardstick::Kit(self.kit.clone());
+        let reckoning = Reckoning { clerks: relay.clerks.clone(), yardstick, input };
+        let receipt = self.booking.attempt(number, self.target).counted_by(reckoning.clone(), sent_out);
+        let mut attempt = Attempt::new(self.target, receipt, passed);
         let drain = self.booking.policy.metering.on_disconnect == OnDisconnect::Drain;
         attempt.drains = drain.then(|| relay.drains.clone());
         attempt.first_byte = self.custom.timeout;
@@ -231,7 +238,6 @@ impl Errand<'_> {
         // With `normalize: false` a stream of the same dialect passes as any other upstream's does.
         let watched = plan.is_some() || self.custom.normalize;
         attempt.custom = watched.then(|| {
-            let reckoning = Reckoning { clerks: relay.clerks.clone(), kit: self.kit.clone(), input };
             let tells_usage = several && self.call.asks_usage;
             let host = self.target.destination.at.to_string();
             Box::new(CustomReply { plan, stream: self.call.stream, reckoning, tells_usage, host })

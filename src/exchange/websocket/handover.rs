@@ -112,18 +112,10 @@ impl Handover {
                 }
             }
             End::Stopped => {
-                let turns = books.turns.borrow();
-                let (client, upstream) = (turns.is_between(Side::Client), turns.is_between(Side::Upstream));
-                drop(turns);
+                let [client, upstream] = [Side::Client, Side::Upstream].map(|side| books.is_between(side));
                 let farewell = async {
-                    if client {
-                        let _ = client_out.write_all(&GOING_AWAY).await;
-                        let _ = client_out.shutdown().await;
-                    }
-                    if upstream {
-                        let _ = wire_out.write_all(&GOING_AWAY_MASKED).await;
-                        let _ = wire_out.shutdown().await;
-                    }
+                    say(client.then_some(&GOING_AWAY[..]), &mut client_out).await;
+                    say(upstream.then_some(&GOING_AWAY_MASKED[..]), &mut wire_out).await;
                 };
                 let _ = timeout(FAREWELL, farewell).await;
             }
@@ -142,6 +134,10 @@ impl Books {
     fn heard(&self, bytes: &[u8]) {
         self.down.set(self.down.get() + bytes.len() as u64);
         self.turns.borrow_mut().heard(bytes);
+    }
+
+    fn is_between(&self, toward: Side) -> bool {
+        self.turns.borrow().is_between(toward)
     }
 
     /// How long one side may go on after the other has ended.
@@ -202,6 +198,14 @@ async fn finish_turns(from: &mut (impl AsyncRead + Unpin), into: &mut (impl Asyn
         books.heard(&piece[..count]);
         left = left.saturating_sub(count);
         heeded = heeded && into.write_all(&piece[..count]).await.is_ok() && into.flush().await.is_ok();
+    }
+}
+
+/// Says goodbye, where there is a place for it.
+async fn say(goodbye: Option<&[u8]>, into: &mut (impl AsyncWrite + Unpin)) {
+    if let Some(goodbye) = goodbye {
+        let _ = into.write_all(goodbye).await;
+        let _ = into.shutdown().await;
     }
 }
 

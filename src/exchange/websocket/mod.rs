@@ -7,7 +7,9 @@ pub mod turns;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts as Head;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Version};
@@ -37,6 +39,9 @@ pub fn is_asked(head: &Head) -> bool {
         && head.version == Version::HTTP_11
         && names(&head.headers, &UPGRADE, WEBSOCKET)
         && names(&head.headers, &CONNECTION, b"upgrade")
+        // What came behind the head would be taken for the first frames.
+        && !head.headers.contains_key(TRANSFER_ENCODING)
+        && head.headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
 }
 
 /// Whether a request speaks of a WebSocket at all: what follows it on the connection may be no request.
@@ -111,7 +116,10 @@ impl Handshake {
         *request.uri_mut() = self.target.path.clone().into();
         *request.headers_mut() = head.headers.clone();
         headers::toward_socket(request.headers_mut(), &self.target.credential);
-        headers::narrow_codings(request.headers_mut(), false);
+        if self.target.credential.secret().is_some() {
+            // An error reply is looked through for the key.
+            headers::narrow_codings(request.headers_mut(), false);
+        }
         let switched = match exchange.relay.pool.switch(&self.target.destination, request).await {
             Ok(Switched::Yes { head, .. }) if head.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) => {
                 let host = self.target.destination.at.to_string();

@@ -148,7 +148,7 @@ impl Turns {
     pub fn end(&mut self, outcome: Outcome, error: Option<&str>) {
         for (id, mut receipt) in std::mem::take(&mut self.open) {
             if outcome == Outcome::ClientClosed {
-                receipt.outlived(if self.deserted { AfterClose::GivenUp } else { AfterClose::Cancelled });
+                receipt.left(if self.deserted { AfterClose::GivenUp } else { AfterClose::Cancelled });
             }
             let reading = Reading { upstream_id: id, ..Reading::default() };
             receipt.close(outcome, Some(reading), error);
@@ -212,7 +212,7 @@ impl Turns {
             (false, false) => Outcome::Ok,
         };
         if self.deserted {
-            receipt.outlived(AfterClose::Drained);
+            receipt.left(AfterClose::Drained);
         }
         receipt.close(outcome, Some(reading), None);
     }

@@ -3,9 +3,12 @@
 //! A record goes into the spool on the thread that has it, and from there to one writer, which commits groups of them.
 //! What was committed is safe from a cut of the power; what is in the spool is safe from any end of the process.
 
+pub mod alone;
+pub mod archive;
 mod cells;
 mod frame;
 pub mod lock;
+mod question;
 mod queue;
 pub mod read;
 mod replay;

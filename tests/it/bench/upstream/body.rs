@@ -12,7 +12,7 @@ use hyper::body::Frame;
 
 use super::books::{Books, Tab};
 use super::coding::Encoder;
-use super::fault::Fault;
+use super::fault::{Fault, HELL};
 use super::link::Link;
 use super::script::{Piece, Script};
 
@@ -126,12 +126,33 @@ fn altered(mut pieces: Vec<Piece>, fault: &Fault) -> VecDeque<Piece> {
         pieces.truncate(count);
         pieces.push(Piece::new(ERROR_FRAME));
     }
+    if let Some(hell) = fault.hell {
+        for piece in &mut pieces {
+            let text = String::from_utf8(piece.bytes.to_vec()).unwrap();
+            if let Some(at) = text.find("\"usage\":{") {
+                let (before, usage) = text.split_at(at + "\"usage\":".len());
+                piece.bytes = format!("{before}{}{}", HELL[hell], &usage[length_of(usage)..]).into();
+            }
+        }
+    }
     if fault.crlf {
         for piece in &mut pieces {
             piece.bytes = String::from_utf8(piece.bytes.to_vec()).unwrap().replace('\n', "\r\n").into();
         }
     }
     pieces.into()
+}
+
+/// The length of the object at the beginning of a text that has no braces in its strings.
+fn length_of(object: &str) -> usize {
+    let mut open = 0;
+    for (at, letter) in object.char_indices() {
+        open += i32::from(letter == '{') - i32::from(letter == '}');
+        if open == 0 {
+            return at + 1;
+        }
+    }
+    object.len()
 }
 
 const ERROR_FRAME: &str = "data: {\"error\":{\"message\":\"The server had an error while processing your request. \

@@ -59,7 +59,9 @@ impl<'a> Chat<'a> {
         let tool = offered.filter(|_| document["tool_choice"] != "none").map(str::to_owned);
         let (length, finish) =
             if tool.is_some() { (arguments(ask).len() as u64, "tool_calls") } else { (length, finish) };
-        let tally = Tally::of(words::count(&document["messages"]), choices * length, &ask.model);
+        let said = (0..choices).flat_map(|index| words::reply(length, index));
+        let output = if tool.is_some() { choices * length } else { said.map(|word| ask.cost(&word)).sum() };
+        let tally = Tally::of(ask.input(words::count(&document["messages"])), output, &ask.model);
         let tally = if ask.form == Form::Custom { tally.uncached() } else { tally };
         Self { ask, choices, length, finish, tool, tally: tally.overridden(ask.fault.counts) }
     }
@@ -136,8 +138,13 @@ impl<'a> Chat<'a> {
         let mut left = self.tally.output - self.tally.reasoning;
         let first = pieces.len() - usize::try_from(self.choices * self.length).unwrap();
         let count = pieces.len();
+        let spoken = (0..self.length).flat_map(|at| (0..self.choices).map(move |index| (at, index)));
+        let replies: Vec<Vec<String>> = (0..self.choices).map(|index| words::reply(self.length, index)).collect();
+        let word = |(at, index): (u64, u64)| &replies[usize::try_from(index).unwrap()][usize::try_from(at).unwrap()];
+        let costs: Vec<u64> =
+            spoken.map(|place| if self.tool.is_some() { 1 } else { self.ask.cost(word(place)) }).collect();
         for (at, piece) in pieces.iter_mut().enumerate().skip(first) {
-            piece.output = if at + 1 == count { left } else { left.min(1) };
+            piece.output = if at + 1 == count { left } else { left.min(costs[at - first]) };
             left -= piece.output;
         }
     }

@@ -42,7 +42,9 @@ impl<'a> Completion<'a> {
         let prompts = document["prompt"].as_array().filter(|list| !list.iter().all(Value::is_u64));
         let prompts = prompts.map_or(1, |list| list.len() as u64);
         let choices = prompts * document["n"].as_u64().unwrap_or(1);
-        let tally = Tally { input: words::count(&document["prompt"]), output: choices * length, ..Tally::default() };
+        let said = (0..choices).flat_map(|index| words::reply(length, index));
+        let output = said.map(|word| ask.cost(&word)).sum();
+        let tally = Tally { input: ask.input(words::count(&document["prompt"])), output, ..Tally::default() };
         Self { ask, choices, length, finish, tally: tally.overridden(ask.fault.counts) }
     }
 
@@ -70,7 +72,8 @@ impl<'a> Completion<'a> {
                 let is_last = at + 1 == usize::try_from(self.length).unwrap();
                 let word = &words::reply(self.length, index)[at];
                 let finish = is_last.then_some(self.finish);
-                pieces.push(Piece::data(&self.chunk(&self.choice(word, index, finish))).costing(1, 0));
+                pieces
+                    .push(Piece::data(&self.chunk(&self.choice(word, index, finish))).costing(self.ask.cost(word), 0));
             }
         }
         if let (Some(output), Some(last)) = (self.ask.fault.counts.output, pieces.last_mut()) {

@@ -21,7 +21,8 @@ pub fn answer(ask: &Ask) -> Script {
         let embedding = if encoded { json!(base64(&bytes_of(&vector))) } else { json!(vector) };
         json!({"object": "embedding", "index": index, "embedding": embedding})
     };
-    let tally = Tally { input: texts.iter().map(words::count).sum(), ..Tally::default() }.overridden(ask.fault.counts);
+    let input = ask.input(texts.iter().map(words::count).sum());
+    let tally = Tally { input, ..Tally::default() }.overridden(ask.fault.counts);
     let mut document = json!({
         "object": "list",
         "data": texts.iter().enumerate().map(row).collect::<Vec<_>>(),

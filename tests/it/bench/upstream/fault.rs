@@ -39,6 +39,8 @@ pub struct Fault {
     pub no_usage: bool,
     /// `under-way`: what is shown once more has not come to its end yet.
     pub under_way: bool,
+    /// `hell=N`: the reply's usage is the Nth of [`HELL`].
+    pub hell: Option<usize>,
     /// `early-answer`: answers (413 unless `status` says otherwise) before reading the body.
     pub early_answer: bool,
     /// `close`: `connection: close` with HTTP/1.
@@ -52,6 +54,8 @@ pub struct Fault {
     pub chunked: bool,
     /// `no-switch`: a request for a WebSocket is answered with 200.
     pub no_switch: bool,
+    /// `tokens`: counts with the model's own tokenizer and OpenAI's rule for prompts; else a word is a token.
+    pub tokens: bool,
     /// `input=N`, `cached=N`, `output=N`, `reasoning=N`: the counts to report and charge.
     pub counts: Counts,
 }
@@ -96,12 +100,14 @@ impl Fault {
             "crlf" => self.crlf = true,
             "no-usage" => self.no_usage = true,
             "under-way" => self.under_way = true,
+            "hell" => self.hell = Some(value.parse().ok()?),
             "early-answer" => self.early_answer = true,
             "close" => self.close = true,
             "goaway" => self.goaway = true,
             "echo-key" => self.echo_key = true,
             "chunked" => self.chunked = true,
             "no-switch" => self.no_switch = true,
+            "tokens" => self.tokens = true,
             "input" => self.counts.input = Some(value.parse().ok()?),
             "cached" => self.counts.cached = Some(value.parse().ok()?),
             "output" => self.counts.output = Some(value.parse().ok()?),
@@ -111,3 +117,16 @@ impl Fault {
         Some(())
     }
 }
+
+/// Usage objects that no meter should believe.
+pub const HELL: [&str; 9] = [
+    r#"{"prompt_tokens":-5,"completion_tokens":7,"input_tokens":-5,"output_tokens":7}"#,
+    r#"{"prompt_tokens":1.5,"completion_tokens":7,"input_tokens":1.5,"output_tokens":7}"#,
+    r#"{"prompt_tokens":"5","completion_tokens":7,"input_tokens":"5","output_tokens":7}"#,
+    r#"{"prompt_tokens":9223372036854775808,"input_tokens":9223372036854775808}"#,
+    r#"{"prompt_tokens":1e400,"input_tokens":1e400}"#,
+    r#"{"prompt_tokens":5,"prompt_tokens":6,"input_tokens":5,"input_tokens":6}"#,
+    r#"{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":-1},"input_tokens":5,"input_tokens_details":{"cached_tokens":-1}}"#,
+    r#"{"prompt_tokens":[[[[[[[[7]]]]]]]],"input_tokens":[[[[[[[[7]]]]]]]]}"#,
+    r#""many""#,
+];

@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::words;
+use tollgate::dialect::endpoint::Dialect;
+use tollgate::tokens::kit::Kit;
+use tollgate::tokens::prompt::input_tokens;
+use tollgate::tokens::tokenizer::{Specials, Tokenizer};
 
 /// A request that was understood.
 pub struct Ask {
@@ -207,6 +211,35 @@ impl Ask {
     /// Whether the reply shall be a stream.
     pub fn streams(&self) -> bool {
         self.document["stream"] == true || self.document["stream"] == "true"
+    }
+
+    /// What the input counts as: by the tokenizer where that is asked for, else so many words.
+    pub fn input(&self, words: u64) -> u64 {
+        if !self.fault.tokens {
+            return words;
+        }
+        let dialect = match self.operation {
+            Operation::Completion => Dialect::Completion,
+            Operation::Embeddings => Dialect::Embeddings,
+            Operation::Responses => Dialect::Responses,
+            _ => Dialect::Chat,
+        };
+        let mut document = self.document.clone();
+        document["model"] = self.served.clone().into();
+        let kit = Kit { tokenizer: self.tokenizer().map(Into::into), ..Kit::default() };
+        input_tokens(dialect, document.to_string().as_bytes(), &kit).tokens
+    }
+
+    /// What one word of the reply counts as, with the blank before it.
+    pub fn cost(&self, word: &str) -> u64 {
+        match self.tokenizer().filter(|_| self.fault.tokens) {
+            Some(tokenizer) => tokenizer.count(word, Specials::Text).tokens,
+            None => 1,
+        }
+    }
+
+    fn tokenizer(&self) -> Option<Tokenizer> {
+        Tokenizer::built_in(&self.served)
     }
 
     /// The time of the reply, in seconds.

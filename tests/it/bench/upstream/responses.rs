@@ -11,7 +11,8 @@ use super::words::{self, Tally};
 pub fn answer(ask: &Ask, books: &Books) -> Script {
     let (length, _) = words::length(ask.document["max_output_tokens"].as_u64());
     let input = words::count(&ask.document["input"]) + words::count(&ask.document["instructions"]);
-    let tally = Tally::of(input, length, &ask.model).overridden(ask.fault.counts);
+    let output = words::reply(length, 0).iter().map(|word| ask.cost(word)).sum();
+    let tally = Tally::of(ask.input(input), output, &ask.model).overridden(ask.fault.counts);
     let response = Response { ask, words: words::reply(length, 0), tally };
     let billed = Billed {
         model: if ask.served.is_empty() { "gpt-4o-2024-08-06".to_owned() } else { ask.served.clone() },
@@ -109,8 +110,9 @@ impl Response<'_> {
             if name != "response.output_text.delta" {
                 return piece;
             }
+            let word = &self.words[self.words.len() - words];
             words -= 1;
-            let taken = if words == 0 { left } else { left.min(1) };
+            let taken = if words == 0 { left } else { left.min(self.ask.cost(word)) };
             left -= taken;
             piece.costing(taken, 0)
         };

@@ -4,27 +4,25 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::exchange::custom::reckoning::{Counted, Reckoning, Written};
+use crate::exchange::counting::reckoning::{Counted, Reckoning, Written};
 
-/// Counts a reply at its end.
+/// Counts a reply that may not end before its usage is known.
 pub struct Tail {
     reckoning: Reckoning,
-    /// The reply may not end before its usage is known.
-    pub awaited: bool,
     counting: Option<Pin<Box<dyn Future<Output = Counted>>>>,
     counted: Option<Counted>,
 }
 
 impl std::fmt::Debug for Tail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tail").field("awaited", &self.awaited).finish_non_exhaustive()
+        f.debug_struct("Tail").field("counted", &self.counted).finish_non_exhaustive()
     }
 }
 
 impl Tail {
     /// Counts with `reckoning`.
-    pub fn new(reckoning: Reckoning, awaited: bool) -> Self {
-        Self { reckoning, awaited, counting: None, counted: None }
+    pub fn new(reckoning: Reckoning) -> Self {
+        Self { reckoning, counting: None, counted: None }
     }
 
     /// Begins to count, while the reply waits.
@@ -46,8 +44,8 @@ impl Tail {
         Poll::Ready(self.counted)
     }
 
-    /// What is known, and what else could count.
-    pub fn into_parts(self) -> (Option<Counted>, Reckoning) {
-        (self.counted, self.reckoning)
+    /// What was counted; `None` while it is.
+    pub fn result(&self) -> Option<Counted> {
+        self.counted
     }
 }
