@@ -1,5 +1,6 @@
 //! The whole running program: every part built once, started, drained, closed.
 
+pub mod repricer;
 mod reviser;
 
 use std::io;
@@ -86,10 +87,13 @@ impl Gate {
             shared_roots: setup.upstream.roots.clone(),
         })?;
         let ledger = match &setup.journal {
-            Some(path) => Ledger::open(setup.limits.entries, path.clone(), setup.keep)?,
-            None => Ledger::new(setup.limits.entries),
+            Some(path) => Ledger::open_held_to(&setup.budgets, setup.limits.entries, path.clone(), setup.keep)?,
+            None => {
+                let ledger = Ledger::new(setup.limits.entries);
+                ledger.hold_to(&setup.budgets);
+                ledger
+            }
         };
-        ledger.hold_to(&setup.budgets);
         let seed = seed()?;
         let connector = Arc::new(connector);
         let library = match hub {

@@ -25,18 +25,20 @@ pub(crate) struct GateUnderTest {
 impl GateUnderTest {
     /// Starts `tollgate serve` in `folder`, with one worker, for which the API's host is at `upstream`.
     ///
-    /// Its log is as it is by default and goes to a file; `RUST_LOG` is passed on.
+    /// Its log is as it is by default and goes to a file; `RUST_LOG` is passed on. Its journal lies in the folder too;
+    /// with `LOAD_WITHOUT_JOURNAL` in the environment there is none.
     pub(crate) fn start(folder: &Path, upstream: SocketAddr, upstream_ca: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let config = folder.join("tollgate.json5");
         let ca = upstream_ca.display();
+        let ledger = if std::env::var_os("LOAD_WITHOUT_JOURNAL").is_some() { "path: null" } else { "" };
         fs::write(
             &config,
             format!(
                 r#"{{
                   listen: {{ proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }},
                   workers: 1,
-                  ledger: {{ path: null }},
+                  ledger: {{ {ledger} }},
                   models: [{{name: "databricks/dolly-v2-3b", endpointUrl: "http://127.0.0.1:9/v1/completions"}}],
                   upstream: {{ ca: "{ca}", resolve: {{ "api.openai.com:443": "{upstream}" }} }},
                 }}"#

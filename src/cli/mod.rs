@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod ask;
 pub mod books;
 pub mod budget;
+mod budgets;
 pub mod ca;
 pub mod check;
 pub mod count;
@@ -11,8 +12,10 @@ pub mod demo;
 pub mod export;
 pub mod hub;
 pub mod listing;
+pub mod price;
 pub mod problem;
 pub mod reconcile;
+pub mod reprice;
 pub mod route;
 pub mod run;
 pub mod serve;
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
+        Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

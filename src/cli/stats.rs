@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use crate::cli::books::{BooksArgs, GroupArgs, pairs};
+use crate::cli::budgets;
 use crate::cli::listing::{cell, dollars, table, unless_closed};
 
 /// Sum up tokens, cost and errors of a period.
@@ -50,7 +51,12 @@ pub fn print(args: &StatsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.json {
         return Ok(writeln!(out, "{stats}")?);
     }
-    Ok(show(&stats, usize::MAX, out)?)
+    show(&stats, usize::MAX, out)?;
+    if args.books.ledger.is_none() {
+        let state = args.books.door.ask("/budgets")?;
+        budgets::show(&serde_json::from_slice(&state)?, out)?;
+    }
+    Ok(())
 }
 
 /// A time stamp without its fraction: the books are not read to the nanosecond.

@@ -131,18 +131,32 @@ impl Parts {
                 self.finish();
                 continue;
             }
-            match ready!(Pin::new(&mut self.reply).poll_frame(cx)) {
-                None => self.finish(),
-                Some(Err(error)) => self.fail(error),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Err(trailers) => {
-                        // Nothing comes after them, and who has them does not ask again.
-                        self.trailers = Some(Box::new(trailers));
-                        self.finish();
-                    }
-                    Ok(bytes) => self.take(bytes),
-                },
+            let polled = ready!(Pin::new(&mut self.reply).poll_frame(cx));
+            let last = matches!(&polled, Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.ends_with(DONE)));
+            self.receive(polled);
+            // Who reads this event may ask for no more: where the end is there too, it is booked before.
+            if last
+                && !self.ended
+                && let Poll::Ready(polled) = Pin::new(&mut self.reply).poll_frame(cx)
+            {
+                self.receive(polled);
             }
+        }
+    }
+
+    /// Takes what the upstream sent, or its end.
+    fn receive(&mut self, polled: Option<Result<Frame<Bytes>, ReplyError>>) {
+        match polled {
+            None => self.finish(),
+            Some(Err(error)) => self.fail(error),
+            Some(Ok(frame)) => match frame.into_data() {
+                Err(trailers) => {
+                    // Nothing comes after them, and who has them does not ask again.
+                    self.trailers = Some(Box::new(trailers));
+                    self.finish();
+                }
+                Ok(bytes) => self.take(bytes),
+            },
         }
     }
 
@@ -327,3 +341,6 @@ impl Drop for Metered {
         }
     }
 }
+
+/// How streams of events end.
+const DONE: &[u8] = b"data: [DONE]\n\n";

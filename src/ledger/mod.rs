@@ -16,6 +16,7 @@ mod period;
 pub mod place;
 mod reckon;
 mod ring;
+pub mod sale;
 pub mod series;
 pub mod since;
 pub mod spending;
@@ -81,7 +82,7 @@ impl Ledger {
             series: Series::new(),
             tap: Tap::default(),
             open: AtomicU64::new(0),
-            spending: OnceLock::new(),
+            spending: Arc::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -98,12 +99,28 @@ impl Ledger {
     /// # Errors
     /// Another gate keeps its books there.
     pub fn open(entries: usize, path: PathBuf, keep: Option<Duration>) -> Result<Self, Taken> {
+        Self::open_held_to(&[], entries, path, keep)
+    }
+
+    /// As [`Ledger::open`], with all spending held to these budgets; what is in the file already counts.
+    ///
+    /// # Errors
+    /// Another gate keeps its books there.
+    pub fn open_held_to(
+        budgets: &[Arc<Budget>],
+        entries: usize,
+        path: PathBuf,
+        keep: Option<Duration>,
+    ) -> Result<Self, Taken> {
         let mut ledger = Self::new(entries);
+        // Before anything is read, so that no name that a budget looks at is lost on the way.
+        ledger.0.registry.keep(budgets);
         let Some(books) = Arc::get_mut(&mut ledger.0) else { return Ok(ledger) };
         let memory = writer::Books {
             registry: Arc::clone(&books.registry),
             hours: Arc::clone(&books.hours),
             ring: Arc::clone(&books.ring),
+            spending: Arc::clone(&books.spending),
         };
         let _ = books.archive.set(Archive::at(path.clone()));
         let (journal, loaded) = Journal::open(path, keep, memory, entries)?;
@@ -112,6 +129,9 @@ impl Ledger {
             Some(loaded) => books.restore(loaded),
             // Numbers that no file has given out yet, whatever it holds.
             None => books.ring.count_from(u64::try_from(books.opened.as_microsecond()).unwrap_or(0)),
+        }
+        if !budgets.is_empty() {
+            ledger.hold_to(budgets);
         }
         Ok(ledger)
     }
@@ -344,7 +364,7 @@ struct Books {
     tap: Tap,
     /// Attempts that were begun and are not over.
     open: AtomicU64,
-    spending: OnceLock<Arc<Spending>>,
+    spending: Arc<OnceLock<Arc<Spending>>>,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

@@ -65,9 +65,14 @@ impl Spending {
 
     /// Takes over what the hourly totals know.
     pub(crate) fn restore(&self, hours: &Hours) {
-        hours.visit(i64::MIN, i64::MAX, |key, totals| {
-            self.spend(&spender_of(key), key.hour, Slot::of(totals));
-        });
+        if !self.is_empty() {
+            hours.visit(i64::MIN, i64::MAX, |key, totals| self.take_over(key, totals));
+        }
+    }
+
+    /// Counts what was booked before this process began.
+    pub(crate) fn take_over(&self, key: &Key, totals: &Totals) {
+        self.spend(&spender_of(key), key.hour, Slot::of(totals));
     }
 
     /// Counts what has been booked.

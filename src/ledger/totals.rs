@@ -89,8 +89,6 @@ pub(crate) struct Line<'a> {
     pub(crate) basis: Basis,
     pub(crate) cost: Option<Cost>,
     pub(crate) deferred: bool,
-    /// It is a turn of a connection.
-    pub(crate) is_turn: bool,
 }
 
 impl<'a> Line<'a> {

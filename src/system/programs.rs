@@ -1,6 +1,8 @@
 //! Which program of this machine is at the other end of a connection, found once for each connection and never awaited.
 
 #[cfg(target_os = "linux")]
+mod diag;
+#[cfg(target_os = "linux")]
 mod search;
 
 use std::io;

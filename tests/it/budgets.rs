@@ -3,11 +3,14 @@
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate::gate::{Gate, Surroundings};
 use tollgate::ledger::entry::Outcome;
 
 use crate::bench::admin::ask;
 use crate::bench::client::{Answered, Client};
-use crate::bench::gate::TestGate;
+use crate::bench::gate::{TestGate, loaded};
+use crate::bench::raw::Raw;
 use crate::bench::upstream::{Options, Upstream};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -84,7 +87,8 @@ async fn of_fifty_calls_at_once_only_the_one_is_sent_that_there_is_room_for() {
     assert_eq!((&row["spentUsd"], &row["reservedUsd"]), (&totals["costUsd"], &json!("0.000000000000")));
     assert_ne!(row["spentUsd"], "0.000000000000");
     // What was not used up is there for the next one.
-    assert_eq!(client(&gate).await.post(CHAT, chat()).await.status, StatusCode::OK);
+    let small = chat().replace("100", "10");
+    assert_eq!(client(&gate).await.post(CHAT, small).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -180,4 +184,77 @@ async fn a_call_without_a_price_passes_and_is_told() {
     gate.wait_for_entries(1).await;
     let row = &state(&gate).await[0];
     assert_eq!((&row["unpricedRequests"], &row["spentUsd"]), (&json!(1), &json!("0.000000000000")));
+}
+
+#[tokio::test]
+async fn what_was_spent_is_known_after_a_restart() {
+    let upstream = Upstream::start(Options::default());
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("standin.pem"), upstream.ca_pem()).unwrap();
+    let own = std::env::current_exe().unwrap();
+    let name: String = own.file_name().unwrap().to_string_lossy().chars().take(10).collect();
+    let text = format!(
+        r#"{{ listen: {{ proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }},
+             upstream: {{ ca: "standin.pem", resolve: {{ "api.openai.com:443": "{}" }} }},
+             budgets: [
+               {{ name: "team", match: {{label: "team-*"}}, each: "label", limit: 0.0012, per: "day" }},
+               {{ name: "program", match: {{process: "{name}*"}}, limit: 1, per: "7d" }},
+               {{ name: "stranger", match: {{process: "hyper*"}}, limit: 1, per: "month" }},
+             ] }}"#,
+        upstream.address()
+    );
+    let mut before = Value::Null;
+    for round in 0..2 {
+        let gate = Gate::start(loaded(&folder, &text), Surroundings::default()).unwrap();
+        let root = gate.authority().root_pem().to_owned();
+        let shown = async || ask(gate.admin_address(), "/budgets").await.json()["budgets"].clone();
+        let mut client = Client::intercepted(gate.proxy_address(), "api.openai.com", &root, "h2").await;
+        let mut call = async |label: &str| {
+            // An agent's name is no program's.
+            let request = client.request(Method::POST, CHAT).header("user-agent", "hyper/1");
+            client.send(request.header("x-tollgate-label", label).body(Full::from(chat())).unwrap()).await
+        };
+        if round == 0 {
+            assert_eq!(call("team-a").await.status, StatusCode::OK);
+            // The entry is booked a moment after its last byte.
+            while shown().await[0]["reservedUsd"] != "0.000000000000" {
+                tokio::task::yield_now().await;
+            }
+            before = shown().await;
+            assert_ne!(before[0]["spentUsd"], "0.000000000000");
+            assert_eq!(before[0]["spentUsd"], before[1]["spentUsd"]);
+            assert_eq!(before[2]["spentUsd"], "0.000000000000");
+        } else {
+            assert_eq!(shown().await, before);
+            assert_refused(&call("team-a").await, "team");
+            assert_eq!(call("team-b").await.status, StatusCode::OK);
+        }
+        drop(client);
+        tokio::task::spawn_blocking(move || gate.stop()).await.unwrap();
+    }
+    assert_eq!(upstream.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn beyond_a_limit_no_websocket_is_opened_and_no_job_begun() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, &budgets(r#"{name: "none", limit: 0, per: "day"}"#));
+    let mut raw = Raw::open(gate.proxy()).await;
+    raw.send(
+        "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-client\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+    .await;
+    let refused = raw.answer().await.unwrap();
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(refused.text().contains("insufficient_quota"), "{}", refused.text());
+    let mut client = client(&gate).await;
+    assert_refused(&client.post("/v1/batches", r#"{"input_file_id":"f"}"#).await, "none");
+    assert!(upstream.seen().is_empty());
+    // What was begun before can be looked at, and stopped.
+    for (method, path) in [(Method::GET, "/v1/batches/batch_1"), (Method::POST, "/v1/batches/batch_1/cancel")] {
+        let request = client.request(method, path).body(Full::default()).unwrap();
+        assert_ne!(client.send(request).await.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+    }
 }

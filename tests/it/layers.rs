@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("main", &["cli"]),
     ("cli", &["admin", "ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
-    ("gate", &["admin", "ca", "config", "ingress", "ledger", "otlp", "policy", "system", "tokens", "upstream"]),
+    (
+        "gate",
+        &["admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "system", "tokens", "upstream"],
+    ),
     ("ingress", &["ca", "exchange", "ledger", "policy", "session", "system", "tokens", "upstream"]),
     ("session", &["ca", "exchange", "ledger", "policy", "upstream"]),
     ("exchange", &["dialect", "ledger", "meter", "policy", "system", "tokens", "units", "upstream"]),

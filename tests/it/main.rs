@@ -42,11 +42,15 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
-mod jobs;
+mod journal;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
@@ -61,6 +65,10 @@ mod models;
 mod otlp;
 #[cfg(test)]
 mod own_address;
+#[cfg(test)]
+mod prices;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

@@ -163,8 +163,18 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "1:52",
         "budgets[0].each must be `label` or `model` or `process` or `route`, not `key`",
     ),
-    ("{pricing: {files: ['a']}}", "1:19", "pricing.files is not available yet"),
-    ("{pricing: {unknown: 'refuse'}}", "1:21", "pricing.unknown is not available yet as `refuse`"),
+    (
+        "{pricing: {files: ['no.json']}}",
+        "1:20",
+        "pricing.files[0] names `no.json`, which cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "{pricing: {files: ['config/tollgate.json5']}}",
+        "1:20",
+        "pricing.files[0] names `config/tollgate.json5`, which is no price table: invalid type: sequence, expected a string at line 1 column 11",
+    ),
+    ("{pricing: {files: 'prices.json'}}", "1:19", "pricing.files must be a list, not a text"),
+    ("{pricing: {unknown: 'deny'}}", "1:21", "pricing.unknown must be `unpriced` or `refuse`, not `deny`"),
     ("{workers: 0}", "1:11", "workers must be from 1 to 1024"),
     (
         "{duplicates: [{name: 'a', url: 'https://a.b', apiKey: {env: 'NOT_SET'}}]}",

@@ -185,7 +185,6 @@ fn sums(row: &Row<'_>) -> rusqlite::Result<Totals> {
         basis: Word::read(word(5)?).unwrap_or_default(),
         cost: row.get::<_, Option<Pico>>(11)?.map(|pico| pico.0),
         deferred: row.get(12)?,
-        is_turn: row.get(13)?,
     }))
 }
 

@@ -11,6 +11,7 @@ use crate::ledger::journal::words::Word;
 use crate::ledger::key::Key;
 use crate::ledger::totals::{ByBasis, Totals};
 use crate::policy::target::RouteKind;
+use crate::units::Cost;
 
 /// The columns of the sums, in the order of [`totals`].
 macro_rules! sums {
@@ -27,13 +28,13 @@ pub(super) fn cell_of(connection: &Connection, key: &Key) -> Result<i64> {
         params![key.hour, key.model, kind, name, key.client, key.has_process, key.label, key.endpoint, key.status];
     let mut find = connection.prepare_cached(
         "SELECT cell FROM hours WHERE hour = ? AND model = ? AND route_kind = ? AND route_name = ? AND client = ? \
-         AND has_process = ? AND label = ? AND endpoint = ? AND status = ?",
+         AND client_is_process = ? AND label = ? AND endpoint = ? AND status = ?",
     )?;
     if let Some(cell) = find.query_row(here, |row| row.get(0)).optional()? {
         return Ok(cell);
     }
     let mut make = connection.prepare_cached(
-        "INSERT INTO hours (hour, model, route_kind, route_name, client, has_process, label, endpoint, status, entries, \
+        "INSERT INTO hours (hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status, entries, \
          errors, input, cached_input, cache_write, output, reasoning, total, cost_pico, unpriced, reported, counted, \
          estimated, none) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
     )?;
@@ -42,9 +43,22 @@ pub(super) fn cell_of(connection: &Connection, key: &Key) -> Result<i64> {
 
 /// Adds sums to those of a row.
 pub(super) fn add(connection: &Connection, cell: i64, more: &Totals) -> Result<()> {
-    let mut find = connection.prepare_cached(concat!("SELECT ", sums!(), " FROM hours WHERE cell = ?"))?;
-    let mut sums = find.query_row([cell], |row| totals(row, 0))?;
+    let mut sums = sums(connection, cell)?;
     sums.merge(more);
+    set(connection, cell, &sums)
+}
+
+fn sums(connection: &Connection, cell: i64) -> Result<Totals> {
+    let mut find = connection.prepare_cached(concat!("SELECT ", sums!(), " FROM hours WHERE cell = ?"))?;
+    find.query_row([cell], |row| totals(row, 0))
+}
+
+/// Replaces the money among the sums of a row: what `before` holds of it by what `after` holds.
+pub(super) fn exchange(connection: &Connection, cell: i64, before: &Totals, after: &Totals) -> Result<()> {
+    let mut sums = sums(connection, cell)?;
+    sums.cost = Cost(sums.cost.0.saturating_sub(before.cost.0).saturating_add(after.cost.0));
+    let priced = before.unpriced_requests.saturating_sub(after.unpriced_requests);
+    sums.unpriced_requests = sums.unpriced_requests.saturating_sub(priced);
     set(connection, cell, &sums)
 }
 
@@ -82,7 +96,7 @@ pub(super) fn visit(
     mut take: impl FnMut(i64, Key, Totals),
 ) -> Result<()> {
     let mut statement = connection.prepare(concat!(
-        "SELECT cell, hour, model, route_kind, route_name, client, has_process, label, endpoint, status, ",
+        "SELECT cell, hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status, ",
         sums!(),
         " FROM hours WHERE hour >= ? AND hour < ? ORDER BY cell"
     ))?;
@@ -96,7 +110,8 @@ pub(super) fn visit(
 /// The key of a cell.
 pub(super) fn key_of(connection: &Connection, cell: i64) -> Result<Key> {
     let mut find = connection.prepare_cached(
-        "SELECT cell, hour, model, route_kind, route_name, client, label, endpoint, status FROM hours WHERE cell = ?",
+        "SELECT cell, hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status FROM hours \
+         WHERE cell = ?",
     )?;
     find.query_row([cell], key)
 }

@@ -12,6 +12,7 @@ mod question;
 mod queue;
 pub mod read;
 mod replay;
+pub mod reprice;
 mod retain;
 mod row;
 mod salvage;

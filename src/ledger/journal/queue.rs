@@ -1,6 +1,7 @@
 //! Where the threads that book and the one that writes meet.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -94,12 +95,21 @@ impl Shared {
         let Some(segment) = &mut inside.segment else { return false };
         if let Err(error) = segment.append(frame) {
             // The writer makes another one when there is room again.
-            inside.retired.extend(inside.segment.take().map(Segment::into_path));
-            self.board.lock().spool = Some(error.to_string());
-            tracing::error!(path = %self.path.display(), %error, "the journal's spool cannot be written");
+            inside.retired.extend(inside.segment.take().and_then(Segment::given_up));
+            self.unspooled(&error);
             return false;
         }
         true
+    }
+
+    /// Says why records are not in the spool, once.
+    pub(super) fn unspooled(&self, error: &io::Error) {
+        let why = Some(error.to_string());
+        let mut told = self.board.lock();
+        if told.spool != why {
+            tracing::error!(path = %self.path.display(), %error, "the journal's spool cannot be written");
+            told.spool = why;
+        }
     }
 
     fn rouse(&self, mut inside: MutexGuard<'_, Inside>, full: bool) {
@@ -174,7 +184,7 @@ impl Inside {
     }
 
     /// Attempts that the file should know to be open: those that began a while ago, or all of them.
-    pub(super) fn to_table(&mut self, all: bool) -> Vec<(Arc<str>, String)> {
+    pub(super) fn tabling(&mut self, all: bool) -> Vec<(Arc<str>, String)> {
         let mut begun = Vec::new();
         while self.fresh.front().is_some_and(|(time, _)| all || time.elapsed() >= WINDOW) {
             let Some((_, id)) = self.fresh.pop_front() else { break };
@@ -183,6 +193,19 @@ impl Inside {
             begun.push((id, String::from_utf8_lossy(payload(&open.frame)).into_owned()));
         }
         begun
+    }
+
+    /// The file may not know any more which attempts are open.
+    pub(super) fn table_again(&mut self) {
+        let now = Instant::now();
+        self.fresh = self
+            .open
+            .iter_mut()
+            .map(|(id, open)| {
+                open.tabled = false;
+                (now, Arc::clone(id))
+            })
+            .collect();
     }
 
     /// Takes back what could not be written.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -34,6 +35,7 @@ pub(super) fn set_aside(path: &Path, registry: &Registry) -> Result<Salvage, Tro
     let mut copy = Copy { store, registry, batch: Vec::new(), saved: 0, past: None, lost: 0 };
     if let Ok(old) = &old {
         copy.climb(old)?;
+        copy.take_open(old)?;
     }
     copy.flush()?;
     // The old sums, where they can be read, also count what was not saved.
@@ -140,6 +142,14 @@ impl Copy<'_> {
         self.past = Some(seq + 1);
         self.batch.push((seq, entry));
         if self.batch.len() < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    /// What was under way, as far as it can be read.
+    fn take_open(&mut self, old: &Connection) -> rusqlite::Result<()> {
+        let Ok(mut statement) = old.prepare("SELECT id, entry FROM open") else { return Ok(()) };
+        let Ok(rows) = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))) else { return Ok(()) };
+        let begun: Vec<(Arc<str>, String)> = rows.map_while(Result::ok).collect();
+        self.store.write(&Group { begun: &begun, ..Group::default() }).map(|_| ())
     }
 
     fn flush(&mut self) -> rusqlite::Result<()> {

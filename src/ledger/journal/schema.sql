@@ -85,7 +85,7 @@ CREATE TABLE hours (
   route_kind         TEXT NOT NULL,       -- empty where no upstream was asked
   route_name         TEXT NOT NULL,
   client             TEXT NOT NULL,       -- its process, else its agent, else its address
-  has_process        INTEGER NOT NULL,    -- 1 where `client` is a process
+  client_is_process  INTEGER NOT NULL,    -- 1 where it is the process
   label              TEXT NOT NULL,
   endpoint           TEXT NOT NULL,
   status             INTEGER NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE hours (
   counted            INTEGER NOT NULL,
   estimated          INTEGER NOT NULL,
   none               INTEGER NOT NULL,
-  UNIQUE (hour, model, route_kind, route_name, client, has_process, label, endpoint, status)
+  UNIQUE (hour, model, route_kind, route_name, client, client_is_process, label, endpoint, status)
 );
 
 -- Attempts that have been under way for a second or so; whoever finds them after a crash books them as unknown.

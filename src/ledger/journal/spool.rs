@@ -43,6 +43,11 @@ impl Segment {
         self.length >= LONG
     }
 
+    /// Where it is, if there is anything in it; an empty one is removed.
+    pub(super) fn given_up(self) -> Option<PathBuf> {
+        if self.length == 0 && fs::remove_file(&self.path).is_ok() { None } else { Some(self.path) }
+    }
+
     /// Where it is.
     pub(super) fn into_path(self) -> PathBuf {
         self.path

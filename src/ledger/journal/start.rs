@@ -25,13 +25,13 @@ pub(super) struct Opened {
     pub(super) notes: Vec<String>,
     /// How many records or entries could not be saved, as far as that can be counted.
     pub(super) lost: u64,
-    /// What was in it, where that was asked for.
+    /// What was in it, at the first time.
     pub(super) loaded: Option<Loaded>,
 }
 
 /// Why a journal is not open.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// SQLite says no.
     #[error("{0}")]
     Database(#[from] rusqlite::Error),
@@ -67,8 +67,17 @@ pub(super) enum Finding {
     Damaged,
 }
 
-/// Opens the file, which must be locked, and books what earlier processes left in `segments`; reads the sums and as many
-/// entries back as are to be `listed`.
+/// Whether this process opened the file before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Time {
+    /// It did: what is open in the file is its own.
+    Again,
+    /// It did not: what is open in the file was left by a process that ended. The sums are read back, and as many entries
+    /// as this says.
+    First(usize),
+}
+
+/// Opens the file, which must be locked, and books what earlier processes left in `segments`.
 ///
 /// A damaged file is set aside with what is left of it copied into a new one.
 pub(super) fn open(
@@ -76,7 +85,7 @@ pub(super) fn open(
     finding: Finding,
     segments: &[PathBuf],
     registry: &Registry,
-    listed: Option<usize>,
+    time: Time,
 ) -> Result<Opened, Trouble> {
     let damaged = match kind_of(path)? {
         Kind::Future(version) => return Err(Trouble::Future(version)),
@@ -85,27 +94,31 @@ pub(super) fn open(
         Kind::Known(_) | Kind::New => finding == Finding::Damaged,
     };
     if !damaged {
-        match attempt(path, segments, registry, listed) {
+        match attempt(path, segments, registry, time) {
             Err(Trouble::Database(error)) if is_damage(&error) => {}
             result => return result,
         }
     }
     let salvage = salvage::set_aside(path, registry)?;
-    let mut opened = attempt(path, segments, registry, listed)?;
+    let mut opened = attempt(path, segments, registry, time)?;
     opened.store.note(Timestamp::now().as_millisecond(), &salvage.told)?;
     opened.notes.push(salvage.told);
     opened.lost += salvage.lost;
     Ok(opened)
 }
 
-fn attempt(path: &Path, segments: &[PathBuf], registry: &Registry, listed: Option<usize>) -> Result<Opened, Trouble> {
+fn attempt(path: &Path, segments: &[PathBuf], registry: &Registry, time: Time) -> Result<Opened, Trouble> {
     inspect(path)?;
     let mut store = Store::open(path)?;
-    let Replayed { notes, lost } = replay(&mut store, segments, registry, Whose::Dead)?;
+    let whose = if time == Time::Again { Whose::Living } else { Whose::Dead };
+    let Replayed { notes, lost } = replay(&mut store, segments, registry, whose)?;
     for note in &notes {
         store.note(Timestamp::now().as_millisecond(), note)?;
     }
-    let loaded = listed.map(|listed| load(&store, listed, registry)).transpose()?;
+    let loaded = match time {
+        Time::Again => None,
+        Time::First(listed) => Some(load(&store, listed, registry)?),
+    };
     for segment in segments {
         fs::remove_file(segment)?;
     }

@@ -119,7 +119,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// How long the writer waits for another writer, such as a person with a tool.
-const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(5) };
+const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(1) };
 
 /// Bytes that the log may keep.
 const LOG: i64 = 16 << 20;

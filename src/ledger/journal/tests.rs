@@ -2,6 +2,7 @@
 
 mod harm;
 mod life;
+mod reprice;
 
 use proptest::prelude::*;
 use std::path::Path;

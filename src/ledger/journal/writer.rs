@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,11 @@ use crate::ledger::journal::queue::{Posted, Shared};
 use crate::ledger::journal::replay::{Whose, replay};
 use crate::ledger::journal::retain::{self, Retention};
 use crate::ledger::journal::spool::{self, Segment};
-use crate::ledger::journal::start::{self, Finding, Loaded, Trouble};
+use crate::ledger::journal::start::{self, Finding, Loaded, Time, Trouble};
 use crate::ledger::journal::store::{Group, Store, is_damage};
 use crate::ledger::key::Registry;
 use crate::ledger::ring::Ring;
+use crate::ledger::spending::Spending;
 
 /// The books in memory, as far as the journal changes them.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Books {
     pub(crate) hours: Arc<Hours>,
     /// The listed entries.
     pub(crate) ring: Arc<Ring>,
+    /// What has been spent of budgets.
+    pub(crate) spending: Arc<OnceLock<Arc<Spending>>>,
 }
 
 /// What the thread has.
@@ -43,11 +46,14 @@ pub(super) struct Writer {
     store: Option<Store>,
     /// The file turned out to be damaged while it was written.
     damaged: bool,
+    /// The file is not ours to write, nor is anything beside it.
+    foreign: bool,
     /// What earlier processes left in the spool, until it is booked.
     leftovers: Vec<PathBuf>,
     loaded: bool,
     retention: Option<Retention>,
     next_retention: Instant,
+    next_mending: Instant,
     patience: Duration,
     /// When it last said aloud that the file is not written.
     alarmed: Option<Instant>,
@@ -69,10 +75,12 @@ impl Writer {
             lock: None,
             store: None,
             damaged: false,
+            foreign: false,
             leftovers: Vec::new(),
             loaded: false,
             retention: None,
             next_retention: Instant::now(),
+            next_mending: Instant::now(),
             patience: FIRST_PAUSE,
             alarmed: None,
         };
@@ -84,6 +92,7 @@ impl Writer {
             Err(Trouble::Taken(taken)) => Err(taken),
             Err(trouble) => {
                 writer.fail(&trouble);
+                writer.mend_spool();
                 Ok((writer, None))
             }
         }
@@ -133,9 +142,9 @@ impl Writer {
             self.lock = Some(lock);
         }
         let finding = if self.damaged { Finding::Damaged } else { Finding::AsItIs };
-        let listed = (!self.loaded).then_some(self.listed);
-        let opened = start::open(path, finding, &self.leftovers, &self.books.registry, listed)?;
-        self.damaged = false;
+        let time = if self.loaded { Time::Again } else { Time::First(self.listed) };
+        let opened = start::open(path, finding, &self.leftovers, &self.books.registry, time)?;
+        (self.damaged, self.foreign) = (false, false);
         self.leftovers.clear();
         for note in &opened.notes {
             tracing::warn!(path = %path.display(), "{note}");
@@ -160,10 +169,14 @@ impl Writer {
         match self.open() {
             Err(trouble) => self.fail(&trouble),
             Ok(loaded) => {
+                self.shared.lock().table_again();
                 if let Some(loaded) = loaded {
                     // Too late for the list, but the sums are whole again.
                     self.books.ring.lack(Timestamp::now());
                     for (key, totals) in loaded.cells {
+                        if let Some(spending) = self.books.spending.get() {
+                            spending.take_over(&key, &totals);
+                        }
                         self.books.hours.merge(key, &totals, &self.books.registry);
                     }
                 }
@@ -174,16 +187,15 @@ impl Writer {
     /// Makes the spool where there is none; not beside what is not ours.
     fn mend_spool(&mut self) {
         let inside = self.shared.lock();
-        if inside.segment.is_some() || inside.closing || self.lock.is_none() || !self.loaded {
+        let needless = inside.segment.is_some() || inside.closing;
+        drop(inside);
+        if needless || self.foreign || self.lock.is_none() || Instant::now() < self.next_mending {
             return;
         }
-        drop(inside);
+        self.next_mending = Instant::now() + BETWEEN_MENDINGS;
         match Segment::make(&self.shared.path) {
-            Ok(segment) => {
-                self.shared.lock().segment = Some(segment);
-                self.shared.board.lock().spool = None;
-            }
-            Err(error) => self.shared.board.lock().spool = Some(error.to_string()),
+            Ok(segment) => self.shared.lock().segment = Some(segment),
+            Err(error) => self.shared.unspooled(&error),
         }
     }
 
@@ -206,7 +218,7 @@ impl Writer {
             // What was spilled may be in a segment that is still written; then it waits for a later turn.
             let spilled = if turned || inside.segment.is_none() { inside.spilled } else { 0 };
             let retired = std::mem::take(&mut inside.retired);
-            let begun = inside.to_table(all || !retired.is_empty());
+            let begun = inside.tabling(all || !retired.is_empty());
             let posted: Vec<Posted> = inside.queue.drain(..).collect();
             inside.writing = posted.len() as u64;
             (posted, begun, retired, spilled)
@@ -257,6 +269,7 @@ impl Writer {
     fn fail(&mut self, trouble: &Trouble) {
         self.store = None;
         self.damaged |= matches!(trouble, Trouble::Database(error) if is_damage(error));
+        self.foreign = matches!(trouble, Trouble::Future(_) | Trouble::Strange);
         let mut told = self.shared.board.lock();
         told.sound = false;
         told.last_error = Some(trouble.to_string());
@@ -295,10 +308,7 @@ impl Writer {
 
     /// Leaves nothing behind but the file, where all is in it.
     fn finish(mut self) {
-        for _ in 0..LAST_TRIES {
-            if self.store.is_some() && self.shared.lock().queue.is_empty() {
-                break;
-            }
+        if self.store.is_none() {
             thread::sleep(FIRST_PAUSE);
             self.reopen();
             self.write(true);
@@ -327,9 +337,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 const BETWEEN_ALARMS: Duration = Duration::from_secs(60);
 
+const BETWEEN_MENDINGS: Duration = Duration::from_secs(1);
+
 const BETWEEN_RETENTIONS: Duration = Duration::from_secs(60);
 
 const BETWEEN_STEPS: Duration = Duration::from_millis(200);
-
-/// How often the end is tried again.
-const LAST_TRIES: usize = 3;

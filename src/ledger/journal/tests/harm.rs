@@ -66,6 +66,7 @@ fn a_file_from_the_future_and_one_of_another_program_are_left_as_they_are() {
             ledger.close();
             drop(ledger);
             assert_eq!(fs::read(&path).unwrap(), before, "{pragma}, in the log: {log}");
+            assert!(!folder.path().join("j-spool-0").exists(), "and nothing is put beside it");
             drop(held);
         }
     }
@@ -90,6 +91,20 @@ fn a_folder_that_cannot_be_written_is_waited_for() {
     ledger.close();
     drop(ledger);
     assert_eq!(requests(&open(&path)), 21);
+}
+
+#[test]
+fn what_comes_while_the_file_cannot_be_opened_survives_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("j");
+    fs::create_dir(&path).unwrap();
+    let ledger = open(&path);
+    (0..20).for_each(|one| ledger.post(numbered(one)));
+    assert_eq!(ledger.journal().state, State::Degraded);
+    // What a kill would leave; the place is free by then.
+    let killed = TempDir::new().unwrap();
+    fs::copy(folder.path().join("j-spool-0"), killed.path().join("j-spool-0")).unwrap();
+    assert_eq!(requests(&open(&killed.path().join("j"))), 20);
 }
 
 #[test]
@@ -118,6 +133,9 @@ fn a_writer_that_is_held_up_loses_nothing_however_much_comes() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("j");
     let ledger = open(&path);
+    let long = numbered(1000);
+    ledger.begin(&long);
+    until("it is in the file", || number(&path, "SELECT count(*) FROM open") == 1);
     let held = Connection::open(&path).unwrap();
     held.execute_batch("BEGIN IMMEDIATE").unwrap();
     // Three times as many as memory holds.
@@ -131,12 +149,16 @@ fn a_writer_that_is_held_up_loses_nothing_however_much_comes() {
     held.execute_batch("ROLLBACK").unwrap();
     until_written(&ledger);
     assert_eq!((ledger.journal().lost, requests(&ledger)), (0, 300));
-    assert_eq!(number(&path, "SELECT count(*) FROM entries"), 300);
-    assert_eq!(number(&path, "SELECT sum(entries) FROM hours"), 300);
+    // What is under way was not taken for what a dead process left.
+    until("it is open in the file", || number(&path, "SELECT count(*) FROM open") == 1);
+    ledger.post(long);
+    until_written(&ledger);
+    assert_eq!(number(&path, "SELECT count(*) FROM entries WHERE outcome = 'ok'"), 301);
+    assert_eq!(number(&path, "SELECT sum(entries) FROM hours"), 301);
     assert_eq!(number(&path, "SELECT count(*) FROM open"), 0);
     ledger.close();
     drop(ledger);
-    assert_eq!(requests(&open(&path)), 300);
+    assert_eq!(requests(&open(&path)), 301);
 }
 
 #[test]

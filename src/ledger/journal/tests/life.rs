@@ -21,7 +21,7 @@ fn open(path: &Path) -> Ledger {
 }
 
 /// What a kill at this moment would leave, in a folder of its own.
-fn image(folder: &TempDir) -> TempDir {
+pub(super) fn image(folder: &TempDir) -> TempDir {
     let copy = TempDir::new().unwrap();
     for file in fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
@@ -31,7 +31,7 @@ fn image(folder: &TempDir) -> TempDir {
 }
 
 /// Keeps the writer from writing until it is dropped.
-fn hold(path: &Path) -> Connection {
+pub(super) fn hold(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -205,7 +205,7 @@ fn the_usage_of_an_object_is_not_given_twice_across_a_restart() {
         ledger.close();
     }
     // So few are listed that the answers are in the file alone.
-    let ledger = Ledger::open(1, path.clone(), None).unwrap();
+    let ledger = Ledger::open(1, path, None).unwrap();
     let asked = ["resp_known", "resp_open", "resp_open", "resp_new", "resp_new"].map(|id| ledger.claim(id));
     assert_eq!(asked, [Claim::Booked, Claim::Open, Claim::Booked, Claim::Fresh, Claim::Booked]);
 }
