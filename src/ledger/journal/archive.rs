@@ -1,5 +1,6 @@
 //! What the books ask of their journal, from any thread that may wait.
 
+use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -119,12 +120,11 @@ impl Archive {
                     continue;
                 }
                 let cell = row.get(1)?;
-                if !keys.contains_key(&cell) {
-                    keys.insert(cell, registry.known(&cells::key_of(connection, cell)?));
-                }
-                if let Some(key) = keys.get(&cell) {
-                    take(key, &sums(row)?);
-                }
+                let key = match keys.entry(cell) {
+                    MapEntry::Occupied(known) => known.into_mut(),
+                    MapEntry::Vacant(place) => place.insert(registry.known(&cells::key_of(connection, cell)?)),
+                };
+                take(key, &sums(row)?);
             }
             Ok(())
         })
@@ -211,7 +211,7 @@ pub(crate) mod tests {
             let mut sums = Totals::default();
             sums.add(entry);
             cells::add(&booking, cell, &sums).unwrap();
-            let mut insert = booking.prepare(&row::insertion()).unwrap();
+            let mut insert = booking.prepare(row::insertion()).unwrap();
             row::bind(&mut insert, entry, None, cell).unwrap();
             insert.raw_execute().unwrap();
         }
