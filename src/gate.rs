@@ -1,5 +1,6 @@
 //! The whole running program: every part built once, started, drained, closed.
 
+pub mod repricer;
 mod reviser;
 
 use std::io;

@@ -58,6 +58,37 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// A usage of which nothing is known.
+    pub const NOTHING: Self = Self {
+        input: None,
+        cached_input: None,
+        cached_audio: None,
+        cached_image: None,
+        cache_write: None,
+        cache_write_12h: None,
+        audio_input: None,
+        image_input: None,
+        output: None,
+        reasoning: None,
+        audio_output: None,
+        image_output: None,
+        requests: None,
+        seconds: None,
+        characters: None,
+        images: None,
+        trained: None,
+        web_searches: None,
+        file_searches: None,
+        code_sessions: None,
+    };
+
+    /// The same with the tools that `other` used.
+    #[must_use]
+    pub fn with_tools_of(self, other: &Self) -> Self {
+        let Self { web_searches, file_searches, code_sessions, .. } = *other;
+        Self { web_searches, file_searches, code_sessions, ..self }
+    }
+
     /// Input and output together; what is unknown adds nothing.
     pub fn total(&self) -> u64 {
         self.input.unwrap_or(0).saturating_add(self.output.unwrap_or(0))

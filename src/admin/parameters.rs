@@ -2,10 +2,8 @@
 
 use axum::response::Response;
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use crate::admin::answer::bad_parameter;
-use crate::dialect::endpoint::Endpoint;
 use crate::ledger::filter::{Want, WantError};
 use crate::ledger::key::By;
 use crate::ledger::names::shortened;
@@ -64,7 +62,8 @@ pub fn stats(pairs: &Pairs, now: Timestamp) -> Result<StatsQuery, BadParameter> 
                     return Err(BadParameter::new(name, format!("is not one of since, until, by, {known}")));
                 };
                 if !value.is_empty() {
-                    query.only.push((by, group(by, value)?));
+                    let group = by.group(value).map_err(|problem| BadParameter::new(name, problem))?;
+                    query.only.push((by, group));
                 }
             }
         }
@@ -144,19 +143,6 @@ fn dimensions(value: &str) -> Result<Vec<By>, BadParameter> {
         }
     }
     Ok(found)
-}
-
-/// The name of a group, as the rows of that dimension have it.
-fn group(by: By, value: &str) -> Result<Box<str>, BadParameter> {
-    let bad = |problem: String| Err(BadParameter::new(by.name(), problem));
-    match by {
-        By::Day if value.parse::<Date>().is_err() => bad("is no day such as `2026-11-22`".into()),
-        By::Endpoint if Endpoint::named(value).is_none() => bad(WantError::Endpoint.to_string()),
-        By::Hour if value.parse::<Timestamp>().is_err() => bad("is no hour such as `2026-11-22T14:00:00Z`".into()),
-        By::Status if value.parse::<u16>().is_err() => bad(WantError::Status.to_string()),
-        By::Client | By::Label | By::Model => Ok(shortened(value).into()),
-        By::Day | By::Endpoint | By::Hour | By::Route | By::Status => Ok(value.into()),
-    }
 }
 
 fn limit(value: &str, format: Format) -> Result<usize, BadParameter> {

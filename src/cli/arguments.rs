@@ -44,6 +44,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
+    /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
+    Reprice(RepriceArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
     /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`
@@ -100,6 +102,26 @@ pub struct DemoArgs {
     /// Keep the gate and its books up until interrupted
     #[arg(long)]
     pub stay: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate reprice`.
+#[derive(Args, Clone, Debug)]
+pub struct RepriceArgs {
+    /// From when on: `7d`, `12h`, or an instant such as 2026-11-22T00:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub since: String,
+    /// The journal; that of the configuration if absent. It is changed only while no gate runs on it
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Say what would change, and change nothing; also while a gate runs
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Configuration file (JSON5)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -10,6 +10,7 @@ use crate::cli::listing::cell;
 use crate::cli::problem::Problem;
 use crate::cli::route::resolve;
 use crate::cli::sources::loaded;
+use crate::config::pricing::PriceFile;
 use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::policy::Policy;
 use crate::policy::custom::CustomModel;
@@ -21,11 +22,15 @@ use crate::policy::custom::CustomModel;
 pub fn run(args: &CheckArgs) -> Result<(), Problem> {
     let loaded = loaded(&args.config)?;
     let routes = routes(&loaded.policy);
+    let tables = &loaded.price_files;
     let mut out = io::stdout().lock();
     if args.json {
         let shown: Vec<_> = routes.iter().map(shown).collect();
         let file = loaded.file.as_deref();
-        let shown = json!({ "file": file, "config": loaded.view, "routes": shown, "warnings": loaded.warnings });
+        let tables: Vec<_> = tables.iter().map(|table| json!({ "file": table.name, "models": table.models })).collect();
+        let shown = json!({
+            "file": file, "config": loaded.view, "routes": shown, "priceFiles": tables, "warnings": loaded.warnings,
+        });
         writeln!(out, "{shown:#}")?;
         return Ok(());
     }
@@ -38,6 +43,9 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
     writeln!(out, "certs   {}", loaded.setup.certs.display())?;
     for host in loaded.policy.interception.hosts() {
         writeln!(out, "opens   {host} and what lies below it")?;
+    }
+    for PriceFile { name, models } in tables {
+        writeln!(out, "prices  {name}: {models} models")?;
     }
     for Resolved { model, path, url, custom } in routes {
         let kind = custom.map(|custom| format!(" ({}, {})", custom.kind.name(), custom.kind_from.explained()));

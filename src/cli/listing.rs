@@ -39,7 +39,11 @@ pub(crate) fn cell(value: &Value) -> String {
 /// Exact dollars without needless zeros, at least two decimals.
 pub(crate) fn dollars(value: &Value) -> String {
     let text = cell(value);
-    let Some((whole, part)) = text.split_once('.') else { return text };
+    let (whole, part) = match text.split_once('.') {
+        Some(parts) => parts,
+        None if value.is_string() => (&*text, ""),
+        None => return text,
+    };
     format!("{whole}.{:0<2}", part.trim_end_matches('0'))
 }
 

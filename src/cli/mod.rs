@@ -12,8 +12,10 @@ pub mod demo;
 pub mod export;
 pub mod hub;
 pub mod listing;
+pub mod price;
 pub mod problem;
 pub mod reconcile;
+pub mod reprice;
 pub mod route;
 pub mod run;
 pub mod serve;
@@ -40,17 +42,14 @@ pub fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Some(Command::Budget(args)) => return verdict(budget::run(&args)),
+        Some(Command::Reconcile(args)) => return agreement(reconcile::run(&args)),
         None => serve::run(&arguments.serve),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
-        Some(Command::Reconcile(args)) => match reconcile::run(&args) {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::FAILURE,
-            Err(problem) => Err(problem),
-        },
+        Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
@@ -69,6 +68,15 @@ pub fn main() -> ExitCode {
 fn verdict(outcome: anyhow::Result<Verdict>) -> ExitCode {
     match outcome {
         Ok(verdict) => ExitCode::from(verdict.code()),
+        Err(error) => failed(&Problem::from_asking(error), 2),
+    }
+}
+
+/// Here 1 says that both sides were read and differ.
+fn agreement(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(&Problem::from_asking(error), 2),
     }
 }

@@ -10,20 +10,19 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::{ConfigArgs, RouteArgs};
 use crate::cli::hub::acquired;
-use crate::cli::listing::{cell, dollars};
+use crate::cli::listing::cell;
+use crate::cli::price::{describe_price, quote, shown_price};
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
 use crate::dialect::bridge::Bridge;
-use crate::dialect::endpoint::{Dialect, Endpoint};
+use crate::dialect::endpoint::{Dialect, Endpoint, Socket};
 use crate::net::host::HostPort;
 use crate::net::secret::masked_query;
 use crate::policy::Policy;
 use crate::policy::custom::{CustomModel, ModelType};
-use crate::policy::pricing::Sale;
 use crate::policy::routing::Ask;
 use crate::policy::target::{Credential, RouteKind, Scheme, Target};
 use crate::tokens::kit::Kit;
-use crate::units::Usage;
 
 /// Says where a call would go; sends nothing.
 ///
@@ -38,7 +37,8 @@ pub fn run(args: &RouteArgs) -> Result<(), Problem> {
     let about = custom.zip(kit);
     let mut out = io::stdout().lock();
     if args.json {
-        let shown: Vec<Value> = targets.iter().map(|target| shown(&loaded.policy, &args.name, target)).collect();
+        let shown: Vec<Value> =
+            targets.iter().map(|target| shown(&loaded.policy, (&args.name, &path), target)).collect();
         let mut whole = json!({ "model": args.name, "path": path, "targets": shown });
         if let Some((custom, kit)) = &about {
             whole["custom"] = shown_kit(custom, kit);
@@ -50,7 +50,7 @@ pub fn run(args: &RouteArgs) -> Result<(), Problem> {
         if number > 1 {
             writeln!(out, "\nif nothing could be sent there:")?;
         }
-        describe(&loaded.policy, &args.name, target, &mut out)?;
+        describe(&loaded.policy, (&args.name, &path), target, &mut out)?;
     }
     if let Some((custom, kit)) = &about {
         describe_kit(custom, kit, &mut out)?;
@@ -120,7 +120,10 @@ fn translation(target: &Target) -> Option<&'static str> {
 /// No such path, or a refusal.
 pub fn resolve(policy: &Policy, model: &str, path: &str) -> anyhow::Result<Vec<Target>> {
     let path: PathAndQuery = path.parse().with_context(|| format!("`{path}` is not a path"))?;
-    let endpoint = Endpoint::recognise(&Method::POST, path.path());
+    let mut endpoint = Endpoint::recognise(&Method::POST, path.path());
+    if endpoint == Endpoint::Other {
+        endpoint = Socket::recognise(path.path()).map_or(endpoint, Endpoint::Socket);
+    }
     if endpoint == Endpoint::Other {
         return Err(anyhow!("`{path}` is not a call that names a model, such as /v1/chat/completions"));
     }
@@ -130,7 +133,7 @@ pub fn resolve(policy: &Policy, model: &str, path: &str) -> anyhow::Result<Vec<T
     Ok(policy.routing.plan(&ask)?)
 }
 
-fn describe(policy: &Policy, model: &str, target: &Target, out: &mut dyn Write) -> io::Result<()> {
+fn describe(policy: &Policy, (model, path): (&str, &str), target: &Target, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "url        {}", target.url())?;
     writeln!(out, "why        {}", cell(&why(target).into()))?;
     writeln!(out, "key        {}", key(&target.credential))?;
@@ -143,22 +146,11 @@ fn describe(policy: &Policy, model: &str, target: &Target, out: &mut dyn Write) 
     if let Some(sent) = &target.model {
         writeln!(out, "model      sent as `{}`", cell(&sent.as_ref().into()))?;
     }
-    match price(policy, model, target) {
-        None => {
-            let remedy = target.custom.as_ref().map_or("", |_| "; `tokenPricing` would say");
-            writeln!(out, "price      unknown: calls are booked as unpriced{remedy}")
-        }
-        Some((input, output, source)) => {
-            let (input, output) = (dollars(&input.into()), dollars(&output.into()));
-            writeln!(out, "price      input {input}, output {output} USD per million tokens ({source})")
-        }
-    }
+    describe_price(quote(policy, (model, path), target).as_ref(), target, out)
 }
 
-fn shown(policy: &Policy, model: &str, target: &Target) -> Value {
-    let price = price(policy, model, target).map(|(input, output, source)| {
-        json!({ "inputUsdPerMillion": input, "outputUsdPerMillion": output, "source": source })
-    });
+fn shown(policy: &Policy, (model, path): (&str, &str), target: &Target) -> Value {
+    let price = quote(policy, (model, path), target).map(|quote| shown_price(&quote));
     json!({
         "url": target.url(), "route": target.route, "why": why(target), "key": key(&target.credential),
         "modelSent": target.model.as_deref().unwrap_or(model), "price": price, "translation": translation(target),
@@ -183,24 +175,4 @@ fn key(credential: &Credential) -> &'static str {
         Credential::ClientsBearer => "the client's own, as bearer",
         Credential::None => "none",
     }
-}
-
-/// What a million tokens of input and of output cost, in short calls, and by which table.
-fn price(policy: &Policy, model: &str, target: &Target) -> Option<(String, String, String)> {
-    // One token at a time, so that a price for long inputs is not met.
-    let of = |usage: Usage| {
-        policy.prices.cost(&Sale {
-            own: target.own_price.as_ref(),
-            base_model: target.base_model.as_deref(),
-            served: None,
-            asked: Some(model),
-            tier: None,
-            usage: &usage,
-        })
-    };
-    let thousand = 1000;
-    let input = of(Usage { input: Some(thousand), output: Some(0), ..Usage::default() })?;
-    let output = of(Usage { input: Some(0), output: Some(thousand), ..Usage::default() })?;
-    let million = |cost: crate::units::Cost| crate::units::Cost(cost.0 * 1000).to_string();
-    Some((million(input.cost), million(output.cost), input.source.to_string()))
 }

@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 
 use crate::config::document::Shape;
 use crate::config::field::{Field, shown};
-use crate::policy::pricing::Rate;
+use crate::policy::pricing::rate::Rate;
 use crate::units::Cost;
 
 /// A time such as `10s`, above zero.

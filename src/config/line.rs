@@ -13,7 +13,7 @@ use crate::config::field::{Field, Fields};
 use crate::config::files::Trust;
 use crate::config::secrets::secret;
 use crate::policy::custom::{CustomModel, KindFrom, ModelKey, ModelType};
-use crate::policy::pricing::{Price, Rate};
+use crate::policy::pricing::rate::{Price, Rate};
 use crate::policy::target::{Destination, Scheme};
 
 /// A custom model and where it was defined.
@@ -99,7 +99,7 @@ fn price(field: &Field<'_>) -> Option<Price> {
         }
     };
     let (input, output) = (member(&fields, "prompt"), member(&fields, "completion"));
-    Some(Price { input: input?, output: output?, ..Price::default() })
+    Some(Price::new(input?, output?))
 }
 
 /// A number of tokens, also where it was written as `1e3` or as a text.

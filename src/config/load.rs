@@ -8,6 +8,7 @@ use crate::config::document::Node;
 use crate::config::field::{Field, Fields};
 use crate::config::home::Home;
 use crate::config::mistake::{ConfigError, Mistakes};
+use crate::config::pricing::PriceFile;
 use crate::config::review::{Review, Source};
 use crate::config::revise::ModelLines;
 use crate::config::settings::{KEYS, Settings, admin_token};
@@ -46,6 +47,8 @@ pub struct Loaded {
     pub view: serde_json::Value,
     /// What the custom models are made of, for a new text of the models file.
     pub lines: ModelLines,
+    /// The owner's price tables, in the order of the text.
+    pub price_files: Vec<PriceFile>,
     /// The file that was read; `None` where the defaults run.
     pub file: Option<PathBuf>,
     /// What works, but perhaps not as meant, each with its place.
@@ -77,7 +80,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     let Some(settings) = settings else { return Err(ConfigError::Mistakes(Mistakes::default())) };
     let view = view::of(&settings);
     let file = home.file.map(|found| found.path);
-    Ok(Loaded { policy: policy(&settings)?, setup: settings.setup, view, lines: settings.lines, file, warnings })
+    let policy = policy(&settings)?;
+    let Settings { setup, lines, pricing, .. } = settings;
+    Ok(Loaded { setup, policy, view, lines, price_files: pricing.files, file, warnings })
 }
 
 /// `admin.token` alone, whatever else stands in the file: for a program that only asks a running gate.
@@ -98,10 +103,12 @@ fn policy(settings: &Settings) -> Result<Policy, ConfigError> {
     let customs: HashMap<_, _> =
         settings.models.iter().map(|listed| (Arc::clone(&listed.model.name), Arc::clone(&listed.model))).collect();
     let duplicates = settings.duplicates.iter().map(|listed| Arc::clone(&listed.duplicate)).collect();
+    let tables = settings.pricing.tables.iter();
     Ok(Policy {
         interception: Interception::new(settings.intercept.clone()),
         metering: settings.metering,
-        prices: PriceBook::built_in()?,
+        prices: tables.fold(PriceBook::built_in()?, PriceBook::overlaid),
+        unpriced: settings.pricing.unpriced,
         routing: Routing { customs, duplicates },
     })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::policy::price_table::PriceError;
+use crate::policy::pricing::problem::PriceError;
 
 /// One thing to change in the configuration. It never holds the text of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]

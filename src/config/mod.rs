@@ -15,6 +15,7 @@ pub mod load;
 mod locate;
 pub mod mistake;
 mod models;
+pub mod pricing;
 mod review;
 pub mod revise;
 mod secrets;

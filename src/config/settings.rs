@@ -14,6 +14,7 @@ use crate::config::line;
 use crate::config::listen::Listen;
 use crate::config::load::Sources;
 use crate::config::models::Origins;
+use crate::config::pricing::Pricing;
 use crate::config::review::Review;
 use crate::config::revise::ModelLines;
 use crate::config::secrets::secret;
@@ -42,6 +43,8 @@ pub(super) struct Settings {
     pub(super) duplicates: Vec<duplicates::Listed>,
     /// `upstream.ca` as written.
     pub(super) upstream_ca: Option<String>,
+    /// `pricing`.
+    pub(super) pricing: Pricing,
     /// `telemetry.otlp.ca` as written.
     pub(super) collector_ca: Option<String>,
 }
@@ -54,7 +57,7 @@ impl Settings {
         let (upstream, upstream_ca) = upstream(top, &own);
         let mut limits = limits(top);
         let (journal, keep) = ledger(top, &mut limits.entries);
-        refuse_what_is_to_come(top);
+        let pricing = Pricing::read(top);
         let certs = top.given("certs").and_then(|field| field.filled_text()).unwrap_or("certs");
         let (collector, collector_ca) = collector(top, &listen);
         let origins = Origins::read(top, review, sources, &own);
@@ -80,6 +83,7 @@ impl Settings {
             duplicates: duplicates::read(top, &own),
             lines: ModelLines::new(origins, own),
             upstream_ca,
+            pricing,
             collector_ca,
         }
     }
@@ -154,21 +158,6 @@ fn workers(top: &Fields<'_>) -> usize {
     let cores = available_parallelism().map_or(1, NonZero::get);
     let asked = top.given("workers").and_then(|field| field.whole(1..=1024));
     asked.and_then(|count| usize::try_from(count).ok()).unwrap_or(cores)
-}
-
-/// What the file may say one day.
-fn refuse_what_is_to_come(top: &Fields<'_>) {
-    let unused = |field: &Field<'_>| !field.items().is_empty();
-    let Some(fields) = top.find("pricing").and_then(|field| field.fields(&["files", "unknown"])) else { return };
-    if let Some(field) = fields.find("files").filter(unused) {
-        field.wrong_hint("is not available yet", "leave it empty: `[]`");
-    }
-    if let Some(field) = fields.find("unknown") {
-        let refuse = field.one_of(&[("unpriced", false), ("refuse", true)]);
-        if refuse == Some(true) {
-            field.wrong_hint("is not available yet as `refuse`", "use `unpriced`");
-        }
-    }
 }
 
 /// The keys of the file.

@@ -7,19 +7,22 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::config::load::{Loaded, Sources, load};
 use crate::config::mistake::{ConfigError, Mistake};
+use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::net::host::HostPort;
-use crate::policy::OnDisconnect;
 use crate::policy::budgets::{Per, Side, Then};
 use crate::policy::custom::{ModelKey, ModelType};
-use crate::policy::pricing::Rate;
+use crate::policy::pricing::rate::Rate;
+use crate::policy::pricing::sale::Sale;
 use crate::policy::routing::{AzureVersion, DuplicateKind};
-use crate::policy::target::{Credential, Scheme};
-use crate::units::Cost;
+use crate::policy::target::{Credential, Scheme, Target};
+use crate::policy::{OnDisconnect, Unpriced};
+use crate::units::{Cost, Usage};
 
 /// A folder with `config/tollgate.json5`, and further files.
 struct Folder(TempDir);
@@ -192,6 +195,35 @@ fn the_type_of_a_model_is_told_by_its_path_else_assumed_with_a_warning() {
         let loaded = loaded(&format!("{{models: [{{name: 'm', endpointUrl: 'https://h.test{path}'}}]}}"));
         assert_eq!(loaded.policy.routing.customs["m"].kind, kind, "{path}");
         assert_eq!(loaded.warnings.iter().any(|warning| warning.contains("`completion` is assumed")), warns, "{path}");
+    }
+}
+
+#[test]
+fn price_tables_are_laid_over_each_other_and_counted() {
+    let text = "{pricing: {files: ['maps/a.json', 'b.json5'], unknown: 'refuse'}}";
+    let folder = Folder::with(text);
+    let broken = r#""x": {"input_cost_per_token": -1}"#;
+    folder.put(
+        "maps/a.json",
+        format!(r#"{{"m": {{"input_cost_per_token": 1e-6}}, "n": {{"input_cost_per_token": 2e-6}}, {broken}}}"#),
+    );
+    folder.put("b.json5", "{n: {input: '3'}, o: {input: '4'}}");
+    let loaded = folder.load().unwrap();
+    let [warning] = &*loaded.warnings else { panic!("{:?}", loaded.warnings) };
+    assert!(warning.contains("1:20: pricing.files[0] names `maps/a.json`, in which `x` has no price"), "{warning}");
+    let counts: Vec<(&str, usize)> = loaded.price_files.iter().map(|file| (&*file.name, file.models)).collect();
+    assert_eq!(counts, [("maps/a.json", 2), ("b.json5", 2)]);
+    assert_eq!(loaded.view["pricing"], json!({"files": ["maps/a.json", "b.json5"], "unknown": "refuse"}));
+    assert_eq!(loaded.policy.unpriced, Unpriced::Refuse);
+    let usage = Usage { input: Some(1), output: Some(0), ..Usage::default() };
+    let at = HostPort::parse("api.openai.com", 443).unwrap();
+    let target = Target::origin(Scheme::Https, at, "/v1/embeddings".parse().unwrap());
+    for (model, expected) in
+        [("m", "a.json:m"), ("n", "b.json5:n"), ("o", "b.json5:o"), ("gpt-4", "litellm-1.109.1:gpt-4")]
+    {
+        let sale = target.sale(Some(model), &Endpoint::Call(Dialect::Embeddings), Timestamp::UNIX_EPOCH);
+        let priced = loaded.policy.prices.cost(&Sale { usage: &usage, ..sale }).unwrap();
+        assert_eq!(&*priced.source, expected);
     }
 }
 

@@ -15,18 +15,23 @@ use crate::config::settings::Settings;
 use crate::config::setup::{CollectorSetup, UpstreamSetup};
 use crate::net::limits::Limits;
 use crate::net::secret::{MASK, Secret, masked_query};
-use crate::policy::OnDisconnect;
 use crate::policy::custom::ModelKey;
-use crate::policy::pricing::Rate;
+use crate::policy::pricing::rate::Rate;
 use crate::policy::routing::{AzureVersion, DuplicateKind};
+use crate::policy::{OnDisconnect, Unpriced};
 
 /// Everything that is in force, defaults included.
 pub(super) fn of(settings: &Settings) -> Value {
-    let Settings { setup, .. } = settings;
+    let Settings { setup, pricing, .. } = settings;
     let on_disconnect = match settings.metering.on_disconnect {
         OnDisconnect::Cancel => "cancel",
         OnDisconnect::Drain => "drain",
     };
+    let unknown = match pricing.unpriced {
+        Unpriced::Book => "unpriced",
+        Unpriced::Refuse => "refuse",
+    };
+    let files: Vec<&str> = pricing.files.iter().map(|file| &*file.name).collect();
     json!({
         "listen": { "proxy": setup.proxy.to_string(), "admin": setup.admin.to_string(), "transparent": null },
         "admin": { "token": setup.admin_token.as_ref().map(mask) },
@@ -35,7 +40,7 @@ pub(super) fn of(settings: &Settings) -> Value {
         "models": models(&settings.models),
         "modelsFile": settings.models_file,
         "duplicates": settings.duplicates.iter().map(duplicate).collect::<Vec<_>>(),
-        "pricing": { "files": [], "unknown": "unpriced" },
+        "pricing": { "files": files, "unknown": unknown },
         "metering": { "injectUsage": settings.metering.inject_usage, "onDisconnect": on_disconnect },
         "ledger": {
             "path": setup.journal.as_deref().map(path),

@@ -13,7 +13,7 @@ use crate::ledger::Demand;
 use crate::ledger::spending::Exceeded;
 use crate::policy::assumption::assumed;
 use crate::policy::budgets::Side;
-use crate::policy::pricing::Sale;
+use crate::policy::pricing::sale::Sale;
 use crate::policy::target::Target;
 use crate::units::Cost;
 
@@ -56,14 +56,7 @@ impl Booking {
     fn most(&self, target: &Target, call: &Call) -> Cost {
         let usage = assumed(call.dialect, call.text());
         let cost = |tier| {
-            let sale = Sale {
-                own: target.own_price.as_ref(),
-                base_model: target.base_model.as_deref(),
-                served: None,
-                asked: self.model.as_deref(),
-                tier,
-                usage: &usage,
-            };
+            let sale = Sale { tier, usage: &usage, ..target.sale(self.model.as_deref(), &self.endpoint, self.time) };
             self.policy.prices.cost(&sale).map(|priced| priced.cost)
         };
         cost(self.tier.as_deref()).or_else(|| cost(None)).unwrap_or_default()

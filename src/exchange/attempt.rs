@@ -106,6 +106,7 @@ impl Attempt {
             Ok(response) => {
                 let (mut head, reply) = response.into_parts();
                 receipt.answered(head.status.as_u16());
+                receipt.placed(&head.headers);
                 let watch = passed.watch(&head.headers);
                 headers::toward_client(&mut head.headers, passed.swapped);
                 if passed.swapped && passed.from_page {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::exchange::answer::Answer;
 use crate::net::strict;
+use crate::policy::target::Target;
 use crate::upstream::failure::{Failure, FailureKind};
 
 /// An error answer of the gate's own.
@@ -97,6 +98,24 @@ impl Fault {
             message: "the gate has too many calls to translate or to count at this moment".into(),
             retry: true,
         }
+    }
+
+    /// The owner wants no call sent whose price is not known.
+    pub fn unpriced(model: Option<&str>, tier: Option<&str>, target: &Target) -> Self {
+        let model = model.map_or_else(|| "a call that names no model".into(), |model| format!("the model `{model}`"));
+        let tier = tier.map_or_else(String::new, |tier| format!(" in the service tier `{tier}`"));
+        let remedy = match (&target.custom, target.is_on_azure()) {
+            (Some(_), _) => "add `tokenPricing` to its line, or a table in `pricing.files`",
+            (None, true) => "name the base model of the deployment (`deployments`), or add a table to `pricing.files`",
+            (None, false) => "add a table with it to `pricing.files`",
+        };
+        let message = format!(
+            "the gate knows no price of {model}{tier} by way of `{}`, and is set to refuse such calls \
+             (`pricing.unknown`): {remedy}",
+            target.route.name
+        );
+        let param = Some("model".into());
+        Self { param, ..Self::client(StatusCode::BAD_REQUEST, Some("unknown_price"), message) }
     }
 
     /// The exchange broke down inside the gate.

@@ -17,6 +17,7 @@ pub mod origin;
 pub mod parts;
 pub mod peer;
 pub mod pipeline;
+mod priced;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;

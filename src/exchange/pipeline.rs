@@ -168,6 +168,7 @@ impl Exchange<'_> {
         let targets = self.plan(booking, call.model.as_deref(), &path)?;
         let Some(first) = targets.first() else { return Err(Fault::internal()) };
         self.spend(booking, first, &head.headers)?;
+        booking.priced_at(first)?;
         booking.afford(first, &head.method, path.path(), Some(call)).await?;
         if let [target] = &*targets
             && let Some(custom) = &target.custom
@@ -180,7 +181,8 @@ impl Exchange<'_> {
         let has_credential = headers::has_credential(&head.headers);
         let mut tried = Fault::internal();
         for (number, target) in (1..).zip(&targets) {
-            if number > 1 && target.credential.secret().is_some() && !has_credential {
+            let lacks_credential = target.credential.secret().is_some() && !has_credential;
+            if number > 1 && (lacks_credential || !booking.may_go_to(target)) {
                 break;
             }
             let metering = booking.policy.metering;

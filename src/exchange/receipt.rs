@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -15,10 +15,12 @@ use crate::exchange::counting::yardstick::Served;
 use crate::exchange::settle;
 use crate::ledger::Ledger;
 use crate::ledger::entry::{AfterClose, Client, Entry, Ingress, Media, Model, Outcome, Region, Tier};
+use crate::ledger::sale::Terms;
 use crate::ledger::spending::Hold;
 use crate::meter::reading::Reading;
 use crate::policy::Policy;
-use crate::policy::pricing::{Price, Sale};
+use crate::policy::pricing::rate::Price;
+use crate::policy::region;
 use crate::policy::target::{Route, RouteKind, Target};
 use crate::system::programs::Asked;
 use crate::units::Basis;
@@ -85,7 +87,9 @@ impl Booking {
         self.open(entry, target)
     }
 
-    fn open(&self, entry: Entry, target: &Target) -> Receipt {
+    fn open(&self, mut entry: Entry, target: &Target) -> Receipt {
+        let host = target.destination.at.host.name();
+        entry.region.served = host.and_then(region::of_host).map(Into::into);
         self.ledger.begin(&entry);
         Receipt(Some(Box::new(Open {
             entry,
@@ -94,6 +98,7 @@ impl Booking {
             policy: Arc::clone(&self.policy),
             own_price: target.own_price.clone(),
             base_model: target.base_model.clone(),
+            on_azure: target.is_on_azure(),
             program: self.program.clone(),
             hold: self.hold.clone(),
             facts: self.facts.clone(),
@@ -139,7 +144,7 @@ impl Booking {
             raw_usage: None,
             tier: Tier { asked: self.tier.clone(), served: None },
             cost: None,
-            region: Region::default(),
+            region: Region { asked: region::of_host(&self.host).map(Into::into), served: None },
             media: Media::default(),
             price_source: None,
             rates: None,
@@ -169,6 +174,7 @@ struct Open {
     policy: Arc<Policy>,
     own_price: Option<Price>,
     base_model: Option<Arc<str>>,
+    on_azure: bool,
     program: Asked,
     hold: Option<Arc<Hold>>,
     facts: Facts,
@@ -190,6 +196,15 @@ impl Receipt {
         if let Some(open) = &mut self.0 {
             open.entry.status = status;
             open.entry.first_byte_ms = Some(millis(open.begun));
+        }
+    }
+
+    /// The reply says where it comes from.
+    pub fn placed(&mut self, headers: &HeaderMap) {
+        let Some(open) = self.0.as_mut().filter(|open| open.on_azure) else { return };
+        let told = headers.get("x-ms-region").and_then(|value| value.to_str().ok()).and_then(region::told);
+        if let Some(told) = told {
+            open.entry.region.served = Some(told.into());
         }
     }
 
@@ -360,6 +375,7 @@ impl Open {
             policy: Arc::clone(&self.policy),
             own_price: self.own_price.clone(),
             base_model: self.base_model.clone(),
+            on_azure: self.on_azure,
             program: self.program.clone(),
             hold: None,
             facts: Facts::default(),
@@ -373,7 +389,7 @@ impl Open {
 
     /// Writes the line of what was read.
     fn book(self, reading: Reading) {
-        let Self { mut entry, ledger, policy, own_price, base_model, facts, hold, .. } = self;
+        let Self { mut entry, ledger, policy, own_price, base_model, on_azure, facts, hold, .. } = self;
         entry.error = entry.error.or(reading.error).or_else(|| reading.flaw.map(Into::into));
         entry.usage = reading.usage;
         entry.basis = reading.basis;
@@ -388,17 +404,11 @@ impl Open {
             // An embedding has no output tokens, and so its usage does not speak of them.
             usage.output.get_or_insert(0);
         }
-        if let Some(usage) = &entry.usage {
-            let priced = policy.prices.cost(&Sale {
-                own: own_price.as_ref(),
-                base_model: base_model.as_deref(),
-                served: entry.model.served.as_deref(),
-                asked: entry.model.asked.as_deref(),
-                tier: entry.tier.served.as_deref(),
-                usage,
-            });
-            entry.cost = priced.as_ref().map(|priced| priced.cost);
-            entry.price_source = priced.map(|priced| priced.source);
+        let terms = Terms { own: own_price.as_ref(), base_model: base_model.as_deref(), on_azure };
+        if let Some(priced) = entry.price(&policy.prices, terms) {
+            entry.cost = Some(priced.cost);
+            entry.price_source = Some(priced.source);
+            entry.rates = priced.rates;
         }
         log(&entry);
         ledger.post(entry);

@@ -20,6 +20,11 @@ pub fn settle(entry: &mut Entry, reading: &mut Reading, begins: bool, ledger: &L
     }
     match entry.endpoint {
         Endpoint::Call(Dialect::Responses) if reading.extra.background => {
+            if reading.basis != Basis::Reported && reading.upstream_id.is_some() {
+                // It goes on without its client, and no guess is needed: its usage can still be asked for.
+                reading.usage = None;
+                reading.basis = Basis::None;
+            }
             defer(entry, reading, ledger);
             Vec::new()
         }

@@ -31,7 +31,8 @@ fn cell(value: &Value) -> String {
 
 /// A text as a cell: in quotes where needed, and with a quote mark before whatever a spreadsheet could take for a formula.
 ///
-/// That is at its beginning, and behind everything that some spreadsheet's settings take for the end of a cell.
+/// That is at its beginning, and behind everything that some spreadsheet's settings take for the end of a cell. Letters
+/// that steer a terminal or end a text are replaced.
 fn safe(text: &str) -> String {
     let mut guarded = String::with_capacity(text.len() + 2);
     let mut begins = true;
@@ -40,7 +41,7 @@ fn safe(text: &str) -> String {
             guarded.push('\'');
         }
         begins = ends_cell(letter);
-        guarded.push(letter);
+        guarded.push(if letter.is_control() && !begins { char::REPLACEMENT_CHARACTER } else { letter });
     }
     if guarded.contains(|letter: char| matches!(letter, ',' | '"' | '\'' | ' ') || is_end_or_control(letter)) {
         format!("\"{}\"", guarded.replace('"', "\"\""))

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::dialect::endpoint::Endpoint;
 use crate::ledger::entry::Entry;
-use crate::ledger::filter::NO_NAME;
-use crate::ledger::names::Names;
+use crate::ledger::filter::{NO_NAME, WantError};
+use crate::ledger::names::{Names, shortened};
 use crate::policy::budgets::{Budget, Side};
 use crate::policy::target::RouteKind;
 
@@ -94,6 +96,21 @@ impl By {
             Self::Model => "model",
             Self::Route => "route",
             Self::Status => "status",
+        }
+    }
+
+    /// The name of a group of this dimension, as its rows have it.
+    ///
+    /// # Errors
+    /// No group can have that name; says which names there are.
+    pub fn group(self, name: &str) -> Result<Box<str>, String> {
+        match self {
+            Self::Day if name.parse::<Date>().is_err() => Err("is no day such as `2026-11-22`".into()),
+            Self::Endpoint if Endpoint::named(name).is_none() => Err(WantError::Endpoint.to_string()),
+            Self::Hour if name.parse::<Timestamp>().is_err() => Err("is no hour such as `2026-11-22T14:00:00Z`".into()),
+            Self::Status if name.parse::<u16>().is_err() => Err(WantError::Status.to_string()),
+            Self::Client | Self::Label | Self::Model => Ok(shortened(name).into()),
+            Self::Day | Self::Endpoint | Self::Hour | Self::Route | Self::Status => Ok(name.into()),
         }
     }
 

@@ -16,6 +16,7 @@ mod period;
 pub mod place;
 mod reckon;
 mod ring;
+pub mod sale;
 pub mod series;
 pub mod since;
 pub mod spending;

@@ -89,7 +89,7 @@ pub(crate) struct Line<'a> {
     pub(crate) basis: Basis,
     pub(crate) cost: Option<Cost>,
     pub(crate) deferred: bool,
-    /// It is a turn of a connection.
+    /// Of a conversation on one connection.
     pub(crate) is_turn: bool,
 }
 

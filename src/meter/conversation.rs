@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::endpoint::Socket;
+use crate::meter::field::Field;
 use crate::meter::reading::{Draft, Reading, name, plain};
-use crate::meter::scan::{Field, Scanner};
+use crate::meter::scan::Scanner;
 
 /// Reads the events of one connection, both ways.
 #[derive(Debug)]

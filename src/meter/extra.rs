@@ -1,9 +1,11 @@
 //! What some kinds of replies say beside their usage: how a job stands, and what was made.
 
+use crate::meter::field::Field;
 use crate::meter::reading::{Reading, name, plain};
-use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::scan::{Found, Scanner};
 use crate::meter::sight::Sight;
 use crate::meter::usage;
+use crate::units::Usage;
 
 /// What some kinds of replies say; the last word of a stream counts.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ pub struct Extra {
     pub pictures: Option<u64>,
     /// Tokens that a model was trained on.
     pub trained: Option<u64>,
+    /// Tools that were used and are charged by their use, and nothing else.
+    pub tools: Usage,
     /// What the objects of a list say, each for itself; the first 128 of them.
     pub listed: Vec<Reading>,
 }

@@ -1,7 +1,8 @@
 //! Reads the objects of one array of a document as they go by, without keeping the array.
 
+use crate::meter::field::Field;
 use crate::meter::reading::{Draft, Reading};
-use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::scan::{Found, Scanner};
 use crate::meter::sight::Sight;
 
 /// The array whose objects are read, and what was found in them.

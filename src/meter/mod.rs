@@ -17,6 +17,7 @@ use crate::meter::sight::Sight;
 mod captions;
 pub mod conversation;
 pub mod extra;
+pub mod field;
 pub mod frames;
 mod letters;
 pub mod list;

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::meter::extra::Extra;
-use crate::meter::scan::{Field, Found, Scanner};
+use crate::meter::field::Field;
+use crate::meter::scan::{Found, Scanner};
 use crate::meter::sight::Sight;
 use crate::meter::transcript::Transcript;
 use crate::meter::usage::{self, Nonsense};
@@ -137,12 +138,16 @@ impl Draft {
     }
 
     pub(super) fn finish(mut self) -> Reading {
-        if let Some(usage) = &mut self.reading.usage {
+        let used = |count: u64| (count > 0).then_some(count);
+        self.reading.extra.tools = Usage {
+            web_searches: self.tools.told.or(used(self.tools.web_searches)),
+            file_searches: used(self.tools.file_searches),
+            code_sessions: used(self.tools.code_sessions),
+            ..Usage::default()
+        };
+        if let Some(usage) = self.reading.usage {
             self.reading.basis = Basis::Reported;
-            let used = |count: u64| (count > 0).then_some(count);
-            usage.web_searches = self.tools.told.or(used(self.tools.web_searches));
-            usage.file_searches = used(self.tools.file_searches);
-            usage.code_sessions = used(self.tools.code_sessions);
+            self.reading.usage = Some(usage.with_tools_of(&self.reading.extra.tools));
         }
         self.reading.raw_usage = serde_json::from_slice(&self.raw).ok();
         self.reading

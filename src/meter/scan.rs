@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use crate::meter::field::{FIELDS, Field};
 use crate::meter::list::List;
 use crate::meter::skim::{next_mark, text_end};
 
@@ -30,45 +31,6 @@ pub struct Scanner {
     inner: Slots,
     /// The array whose objects are read one by one.
     list: Option<Box<List>>,
-}
-
-/// A member that is remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Field {
-    /// `background`
-    Background,
-    /// `code`
-    Code,
-    /// `container_id`
-    Container,
-    /// `duration`
-    Duration,
-    /// `error`
-    Error,
-    /// `id`
-    Id,
-    /// `type`
-    Kind,
-    /// `model`
-    Model,
-    /// `object`
-    Object,
-    /// `quality`
-    Quality,
-    /// `seconds`
-    Seconds,
-    /// `size`
-    Size,
-    /// `status`
-    Status,
-    /// `service_tier`
-    Tier,
-    /// `tool_usage`
-    Tools,
-    /// `trained_tokens`
-    Trained,
-    /// `usage`
-    Usage,
 }
 
 /// What was found of a member.
@@ -417,26 +379,6 @@ pub const LONGEST: usize = 64 << 10;
 
 /// The most bytes that are remembered of a document.
 const ROOM: usize = 4 * LONGEST;
-
-const FIELDS: [(&[u8], Field); 17] = [
-    (b"background", Field::Background),
-    (b"code", Field::Code),
-    (b"container_id", Field::Container),
-    (b"duration", Field::Duration),
-    (b"error", Field::Error),
-    (b"id", Field::Id),
-    (b"type", Field::Kind),
-    (b"model", Field::Model),
-    (b"object", Field::Object),
-    (b"quality", Field::Quality),
-    (b"seconds", Field::Seconds),
-    (b"size", Field::Size),
-    (b"status", Field::Status),
-    (b"service_tier", Field::Tier),
-    (b"tool_usage", Field::Tools),
-    (b"trained_tokens", Field::Trained),
-    (b"usage", Field::Usage),
-];
 
 #[cfg(test)]
 mod tests;

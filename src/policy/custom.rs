@@ -10,7 +10,7 @@ use crate::dialect::azure;
 use crate::dialect::bridge::Bridge;
 use crate::dialect::endpoint::{Dialect, Endpoint};
 use crate::net::secret::Secret;
-use crate::policy::pricing::Price;
+use crate::policy::pricing::rate::Price;
 use crate::policy::refusal::Refusal;
 use crate::policy::target::{Credential, Destination, Route, RouteKind, Target};
 

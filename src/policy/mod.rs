@@ -4,9 +4,9 @@ pub mod assumption;
 pub mod budgets;
 pub mod custom;
 pub mod interception;
-pub mod price_table;
 pub mod pricing;
 pub mod refusal;
+pub mod region;
 pub mod routing;
 pub mod target;
 
@@ -25,8 +25,10 @@ pub struct Policy {
     pub interception: Interception,
     /// How usage is asked for and what happens when a client leaves.
     pub metering: Metering,
-    /// What tokens cost.
+    /// What calls cost.
     pub prices: PriceBook,
+    /// What becomes of a call whose price nobody knows.
+    pub unpriced: Unpriced,
     /// Where calls go.
     pub routing: Routing,
 }
@@ -53,6 +55,16 @@ pub enum OnDisconnect {
     Cancel,
     /// Read on to the usage, within bounds.
     Drain,
+}
+
+/// What becomes of a call whose price nobody knows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Unpriced {
+    /// It is sent, and booked as unpriced.
+    #[default]
+    Book,
+    /// It is turned away before anything is sent.
+    Refuse,
 }
 
 /// The policy in force; cheap to clone, replaced whole.

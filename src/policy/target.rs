@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::dialect::azure;
 use crate::dialect::bridge::Bridge;
+use crate::dialect::endpoint::Endpoint;
 use crate::net::host::HostPort;
 use crate::net::secret::{Secret, masked_query};
 use crate::policy::custom::CustomModel;
-use crate::policy::pricing::Price;
+use crate::policy::pricing::rate::Price;
+use crate::policy::pricing::sale::Sale;
+use crate::policy::region;
+use crate::units::Usage;
 
 /// How the bytes travel.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -168,6 +174,31 @@ impl Target {
             own_price: None,
             custom: None,
             bridge: None,
+        }
+    }
+
+    /// Whether Azure serves it, whose deployments may bear any name.
+    pub fn is_on_azure(&self) -> bool {
+        // Only Azure's streams have such chunks.
+        self.drops_empty_chunks || self.destination.at.host.name().is_some_and(azure::is_azure_host)
+    }
+
+    /// A call for `asked` there as something to be priced, before anything is known of its reply.
+    pub fn sale<'a>(&'a self, asked: Option<&'a str>, endpoint: &'a Endpoint, time: Timestamp) -> Sale<'a> {
+        let deployment = self.is_on_azure().then(|| self.model.as_deref().or(asked)).flatten();
+        Sale {
+            own: self.own_price.as_ref(),
+            base_model: self.base_model.as_deref(),
+            served: None,
+            asked,
+            deployment,
+            endpoint,
+            tier: None,
+            region: self.destination.at.host.name().and_then(region::of_host),
+            size: None,
+            quality: None,
+            time,
+            usage: &Usage::NOTHING,
         }
     }
 

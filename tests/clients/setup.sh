@@ -49,6 +49,8 @@ environment() { # name, requirement...
 environment python-3 'openai>=3.54,<4' cryptography
 environment python-1 'openai==1.109.1'
 environment realtime 'openai[realtime]>=3.54,<4'
+# The calculators that prices are held against.
+environment prices 'litellm==1.109.1' 'genai-prices==0.2.3'
 
 if ! cmp -s "$here/package.json" "$home/.package.json"; then
     cp "$here/package.json" "$home/package.json"

@@ -74,6 +74,18 @@ fn route_tells_all_of_a_custom_model_and_what_is_missing() {
     ] {
         assert!(told.lines().any(|told| told == line), "{line}\n{told}");
     }
+    let known = done(&run(&folder, &["route", "gpt-5.4"]));
+    for line in [
+        "price      input 2.50, cachedInput 0.25, output 15.00 USD per million tokens; fileSearch 2.50 USD per thousand; codeSession 0.03 USD per session (litellm-1.109.1:gpt-5.4)",
+        ">272000    input 5.00, cachedInput 0.50, output 22.50 USD per million tokens",
+        "flex       input 1.25, cachedInput 0.13, output 7.50 USD per million tokens",
+    ] {
+        assert!(known.lines().any(|known| known.starts_with(line)), "{line}\n{known}");
+    }
+    let seconds = done(&run(&folder, &["route", "whisper-1", "--path", "/v1/audio/transcriptions"]));
+    assert!(seconds.contains("price      second 0.0001 USD per second (litellm-1.109.1:whisper-1)"), "{seconds}");
+    let unknown = done(&run(&folder, &["route", "nobody-knows-it"]));
+    assert!(unknown.contains("price      unknown: calls are booked as unpriced"), "{unknown}");
     let missing = told.lines().find_map(|line| line.strip_prefix("missing    ")).expect("nothing is in the cache");
     assert!(missing.contains("`org/chat/tokenizer.json` is not in the cache"), "{told}");
     let mistyped = run(&folder, &["route", "Org/chatt"]);

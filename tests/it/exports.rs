@@ -88,9 +88,14 @@ fn sheet(bill: &[Billed]) -> String {
 }
 
 fn reconcile(gate: &TestGate, arguments: &[&str], files: &[&Path]) -> Output {
+    let admin = gate.admin().to_string();
+    run(&gate.path(""), &[arguments, &["--admin", &admin]].concat(), files)
+}
+
+fn run(folder: &Path, arguments: &[&str], files: &[&Path]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    command.arg("reconcile").args(arguments).args(files).args(["--admin", &gate.admin().to_string()]);
-    command.env("HOME", gate.path("")).current_dir(gate.path("")).output().unwrap()
+    command.arg("reconcile").args(arguments).args(files);
+    command.env("HOME", folder).env_remove("TOLLGATE_ADMIN").current_dir(folder).output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,4 +140,11 @@ async fn exports_of_the_bill_equal_the_books_and_a_changed_number_is_found() {
         said.starts_with("error: `") && said.contains("notes.csv`: it has neither the column `input_tokens`"),
         "{said}"
     );
+
+    let journal = gate.path("data/ledger.sqlite");
+    gate.gate.stop();
+    for (export, code) in [(&embeddings, 0), (&completions, 1)] {
+        let output = run(folder.path(), &["--ledger", journal.to_str().unwrap()], &[export]);
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -42,6 +42,8 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod kept;
@@ -49,6 +51,8 @@ mod kept;
 mod killed;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
@@ -63,6 +67,10 @@ mod models;
 mod otlp;
 #[cfg(test)]
 mod own_address;
+#[cfg(test)]
+mod prices;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

@@ -121,7 +121,9 @@ async fn the_numbers_equal_the_books() {
     assert_eq!(sum(&samples, "tollgate_unpriced_requests_total", None), 2.0);
     let cost: i128 = entries.iter().filter_map(|entry| entry.cost).map(|cost| cost.0).sum();
     assert_eq!((sum(&samples, "tollgate_cost_usd_total", None) * 1e12).round() as i128, cost);
-    assert_eq!(sum(&samples, "tollgate_tunnel_connections_total", None), 0.0);
+    assert_eq!(sum(&samples, "tollgate_tunnels_total", None), 0.0);
+    assert_eq!(sum(&samples, "tollgate_journal_up", None), 1.0);
+    assert_eq!(sum(&samples, "tollgate_journal_lost_total", None), 0.0);
 }
 
 #[tokio::test]
@@ -156,3 +158,36 @@ async fn a_reader_that_asks_for_openmetrics_gets_it() {
     assert!(text.ends_with("# EOF\n"), "{text}");
     assert!(text.contains("# TYPE tollgate_cost_usd counter\n# UNIT tollgate_cost_usd usd\n"), "{text}");
 }
+
+#[tokio::test]
+async fn what_is_under_way_and_what_is_spent_of_a_budget_are_told() {
+    let upstream = Upstream::start(Options::default());
+    let budgets = r#"budgets: [{name: "team", limit: 50, per: "day", then: "refuse"}]"#;
+    let gate = TestGate::start(&upstream, budgets);
+    let under_way = async || parsed(&ask(gate.admin(), "/metrics").await.text());
+    assert_eq!(sum(&under_way().await, "tollgate_open_attempts", None), 0.0);
+    upstream.hold();
+    let (proxy, root) = (gate.proxy(), gate.root_pem());
+    let call = tokio::spawn(async move {
+        let mut client = Client::intercepted(proxy, "api.openai.com", &root, "h2").await;
+        client.post("/v1/chat/completions", CHAT_OF_ONE_WORD).await.status
+    });
+    upstream.until_seen(1).await;
+    assert_eq!(sum(&under_way().await, "tollgate_open_attempts", None), 1.0);
+    upstream.release_all();
+    assert_eq!(call.await.unwrap(), 200);
+    let entries = gate.wait_for_entries(1).await;
+    let begun = std::time::Instant::now();
+    let mut samples = under_way().await;
+    // The attempt is over a moment after it is booked.
+    while sum(&samples, "tollgate_open_attempts", None) > 0.0 {
+        assert!(begun.elapsed().as_secs() < 10, "{samples:?}");
+        samples = under_way().await;
+    }
+    let of = Some(("tollgate_budget", "team"));
+    assert_eq!(sum(&samples, "tollgate_budget_limit_usd", of), 50.0);
+    let spent = (sum(&samples, "tollgate_budget_spent_usd", of) * 1e12).round() as i128;
+    assert_eq!(spent, entries[0].cost.unwrap().0);
+}
+
+const CHAT_OF_ONE_WORD: &str = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"word"}]}"#;

@@ -228,7 +228,7 @@ async fn the_end_of_the_gate_closes_a_websocket_with_a_goodbye_and_books_it() {
         .iter()
         .map(|entry| (entry.session.is_some(), entry.outcome, entry.usage.is_some()))
         .collect();
-    assert_eq!(told, [(true, Outcome::Ok, true), (true, Outcome::Unknown, false), (false, Outcome::Unknown, false)]);
+    assert_eq!(told, [(false, Outcome::Unknown, false), (true, Outcome::Unknown, false), (true, Outcome::Ok, true)]);
 }
 
 #[tokio::test]

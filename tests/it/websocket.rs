@@ -82,6 +82,7 @@ async fn every_turn_is_booked_as_it_is_billed_by_every_way_in() {
             assert_eq!((entry.model.asked.as_deref(), &entry.endpoint), (Some("gpt-realtime"), &connection.endpoint));
             let usage = entry.usage.unwrap();
             assert_eq!((usage.audio_input, usage.audio_output), (Some(13), usage.output.map(|output| output - 5)));
+            assert_eq!(usage.cached_audio, Some(5));
         }
     }
 }
@@ -359,4 +360,22 @@ async fn a_websocket_that_nobody_knows_is_carried_and_counted_as_a_gap() {
         (Some(connection.bytes_up), Some(connection.bytes_down))
     );
     assert!(connection.bytes_up > 20);
+}
+
+#[tokio::test]
+async fn a_spent_budget_lets_no_further_websocket_through() {
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(&upstream, r#"budgets: [{ name: "all", limit: "0.0001", per: "day" }]"#);
+    let mut talk = Way::Connect.open(&gate, "/v1/responses").await;
+    let create = json!({"type": "response.create", "model": "gpt-4o", "input": "hello"});
+    talk.send(&create).await;
+    talk.until("response.completed").await;
+    let refused = Way::Connect.try_open(&gate, "/v1/responses", &[KEY]).await.err().unwrap();
+    let error: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status, &error["error"]["code"]), (429, &json!("insufficient_quota")));
+    assert_eq!(upstream.seen().len(), 1);
+    // A conversation that has begun is not broken off.
+    talk.send(&create).await;
+    talk.until("response.completed").await;
+    talk.close().await;
 }

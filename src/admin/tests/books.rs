@@ -4,9 +4,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{fetch, send, start, surface};
+use super::{fetch, send, serve, start, surface};
 use crate::admin::desk::MOST_LISTENERS;
-use crate::admin::serve;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
 

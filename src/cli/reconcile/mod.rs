@@ -19,8 +19,8 @@ use anyhow::Context as _;
 use self::compare::{Comparison, compare};
 use self::ours::Ours;
 use self::theirs::Theirs;
-use crate::cli::ask::Door;
-use crate::cli::problem::Problem;
+use crate::cli::books::BooksArgs;
+use crate::cli::listing::unless_closed;
 
 /// Hold the books against OpenAI's usage or cost export
 ///
@@ -43,24 +43,18 @@ pub struct ReconcileArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// The gate that is asked.
+    /// Which books.
     #[command(flatten)]
-    pub door: Door,
+    pub books: BooksArgs,
 }
 
 /// Prints the comparison; `true` where both agree.
 ///
 /// # Errors
 /// A file that is no such export, or books that do not reach back so far; nothing was compared then.
-pub fn run(args: &ReconcileArgs) -> Result<bool, Problem> {
-    let compared = reconciled(args).map_err(|error| {
-        let mut problem = Problem::from_asking(error);
-        // 1 says that both sides were read and differ.
-        problem.code = 2;
-        problem
-    })?;
-    let mut out = io::stdout().lock();
-    print(&compared, args.json, &mut out)?;
+pub fn run(args: &ReconcileArgs) -> anyhow::Result<bool> {
+    let compared = reconciled(args)?;
+    unless_closed(print(&compared, args.json, &mut io::stdout().lock()).map_err(Into::into))?;
     Ok(compared.is_equal())
 }
 
@@ -87,7 +81,7 @@ pub fn reconciled(args: &ReconcileArgs) -> anyhow::Result<Comparison> {
         }
     }
     let theirs = theirs.finish()?;
-    let ours = Ours::ask(&args.door, theirs.period())?;
+    let ours = Ours::read(&args.books, theirs.period())?;
     Ok(compare(&theirs, ours, &args.routes))
 }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::ask::{Door, with_query};
+use crate::cli::books::{BooksArgs, pairs};
 use crate::cli::reconcile::theirs::{Measure, Numbers, day};
 use crate::dialect::endpoint::{Dialect, Endpoint, Job};
 use crate::ledger::entry::{Entry, Outcome};
@@ -79,26 +79,27 @@ struct Page {
 }
 
 impl Ours {
-    /// Asks a running gate for all entries of the period.
+    /// Reads all entries of the period, from a running gate or from its journal.
     ///
     /// # Errors
     /// No answer, or books that no longer list every entry of the period.
-    pub(crate) fn ask(door: &Door, (since, until): (Timestamp, Timestamp)) -> anyhow::Result<Self> {
-        // Whole days, so that the gate's own sum of them can be held against what it lists.
+    pub(crate) fn read(books: &BooksArgs, (since, until): (Timestamp, Timestamp)) -> anyhow::Result<Self> {
+        // Whole days, so that the sum of them can be held against what is listed.
         let (first, past) = (floor(since), floor(until.checked_add(A_DAY)? - SignedDuration::from_nanos(1)));
-        let period = [first.to_string(), past.to_string()];
-        let pairs = [("since", Some(&*period[0])), ("until", Some(&*period[1]))];
-        let stats: Value = serde_json::from_slice(&door.ask(&with_query("/stats", &pairs))?).context(NO_JSON)?;
+        let (from, to) = (first.to_string(), past.to_string());
+        let period = [("since", Some(from.as_str())), ("until", Some(to.as_str()))];
+        let stats = books.stats(&pairs(period))?;
         let mut ours = Self { tunnels: stats["tunnels"].clone(), ..Self::default() };
         let (mut listed, mut cursor) = (0, None::<String>);
         loop {
-            let pairs = [("since", Some(&*period[0])), ("limit", Some("10000")), ("cursor", cursor.as_deref())];
-            let page: Page = serde_json::from_slice(&door.ask(&with_query("/entries", &pairs))?).context(NO_JSON)?;
+            let further = [("limit", Some(PAGE)), ("cursor", cursor.as_deref())];
+            let page = books.entries(&pairs(period.into_iter().chain(further)))?;
+            let page: Page = serde_json::from_value(page).context(NO_JSON)?;
             if let Some(why) = page.missing {
-                anyhow::bail!("the gate cannot list every entry of these days: {why}");
+                anyhow::bail!("not every entry of these days can be listed: {why}");
             }
             for entry in &page.entries {
-                listed += u64::from((first..past).contains(&entry.time));
+                listed += 1;
                 ours.take(entry, since, until);
             }
             cursor = page.next;
@@ -110,8 +111,7 @@ impl Ours {
         // More may have come since the sum was asked for, never less.
         anyhow::ensure!(
             listed >= booked,
-            "the gate lists {listed} of the {booked} entries that it has booked on these days; the others are no longer \
-             in memory"
+            "the books list {listed} of the {booked} entries of these days; the others are no longer in memory"
         );
         Ok(ours)
     }
@@ -179,4 +179,7 @@ fn floor(time: Timestamp) -> Timestamp {
 
 const SECONDS_OF_A_DAY: i64 = 86_400;
 const A_DAY: SignedDuration = SignedDuration::from_secs(SECONDS_OF_A_DAY);
-const NO_JSON: &str = "what the gate answered cannot be read";
+const NO_JSON: &str = "what the books answered cannot be read";
+
+/// Entries that are read at once.
+const PAGE: &str = "1000";

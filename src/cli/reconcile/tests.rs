@@ -41,7 +41,7 @@ impl Desk {
             projects: Vec::new(),
             routes: Vec::new(),
             json: false,
-            door: Door::at(&self.admin),
+            books: BooksArgs::at(&self.admin),
         }
     }
 
@@ -184,7 +184,7 @@ fn pages_are_added_up_however_they_are_put_together() {
     for texts in [
         vec![("a", format!("{one}\n{two}\n{three}\n"))],
         vec![("a", format!("[{one},\n{two},{three}]"))],
-        vec![("a", one.clone()), ("b", two.clone()), ("c", three.clone()), ("d", page(bare, false))],
+        vec![("a", one.clone()), ("b", two.clone()), ("c", three), ("d", page(bare, false))],
     ] {
         let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, &**text)).collect();
         let compared = desk.compare(&texts).unwrap();
@@ -293,5 +293,5 @@ fn books_that_no_longer_list_every_entry_are_not_compared() {
     }
     let desk = Desk { folder: TempDir::new().unwrap(), admin: surface(ledger) };
     let error = desk.compare(&[("usage.csv", SHEET)]).unwrap_err().to_string();
-    assert!(error.contains("lists 2 of the 4 entries"), "{error}");
+    assert!(error.contains("list 2 of the 4 entries"), "{error}");
 }

@@ -163,8 +163,18 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "1:52",
         "budgets[0].each must be `label` or `model` or `process` or `route`, not `key`",
     ),
-    ("{pricing: {files: ['a']}}", "1:19", "pricing.files is not available yet"),
-    ("{pricing: {unknown: 'refuse'}}", "1:21", "pricing.unknown is not available yet as `refuse`"),
+    (
+        "{pricing: {files: ['no.json']}}",
+        "1:20",
+        "pricing.files[0] names `no.json`, which cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "{pricing: {files: ['config/tollgate.json5']}}",
+        "1:20",
+        "pricing.files[0] names `config/tollgate.json5`, which is no price table: invalid type: sequence, expected a string at line 1 column 11",
+    ),
+    ("{pricing: {files: 'prices.json'}}", "1:19", "pricing.files must be a list, not a text"),
+    ("{pricing: {unknown: 'deny'}}", "1:21", "pricing.unknown must be `unpriced` or `refuse`, not `deny`"),
     ("{workers: 0}", "1:11", "workers must be from 1 to 1024"),
     (
         "{duplicates: [{name: 'a', url: 'https://a.b', apiKey: {env: 'NOT_SET'}}]}",
@@ -221,5 +231,36 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "{duplicates: [{name: 'a', url: 'https://r.openai.azure.com', apiKey: 'k', deployments: {m: {deployment: 'a/b'}}}]}",
         "1:105",
         "duplicates[0].deployments[\"m\"].deployment must be letters, digits, `-`, `_` and `.` only",
+    ),
+    ("{telemetry: {otlp: {}}}", "1:20", "telemetry.otlp lacks the key `endpoint`"),
+    (
+        "{telemetry: {otlp: {endpoint: '127.0.0.1:4318'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must be an http or https URL",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://127.0.0.1:4318/v1/traces'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must be what stands before `/v1/traces`",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://127.0.0.1:4318?key=x'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must have no query",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://127.0.0.1:8485'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must not be an address on which the gate itself listens",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://h.test', interval: '10ms'}}}",
+        "1:58",
+        "telemetry.otlp.interval must be from 1s to 1h",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://h.test', headers: {'content-type': 'x'}}}}",
+        "1:74",
+        "telemetry.otlp.headers[\"content-type\"] is a header that cannot be set",
     ),
 ];

@@ -8,7 +8,7 @@ use crate::config::load::Loaded;
 use crate::config::mistake::{ConfigError, Mistakes};
 use crate::config::revise::{Rejected, Revised};
 use crate::policy::custom::{CustomModel, KindFrom, ModelKey, ModelType};
-use crate::policy::pricing::Rate;
+use crate::policy::pricing::rate::Rate;
 use crate::policy::target::Credential;
 
 /// A model whose line has `more` behind name and endpoint; warnings too.

@@ -29,11 +29,10 @@ impl Receipt {
         let mut receipt = self.handed_over();
         reckoning.hand(written, move |reckoning, mut written| {
             let silent = written.transcript.is_empty();
-            // A zero is a zero where nothing was said, and an error that came before any text cost nothing.
-            if reckoning.input.is_deferred() {
-                return receipt.close(outcome, Some(reading), error.as_deref());
-            }
-            if !silent || reading.usage.is_none() && reading.error.is_none() {
+            // What goes on in the background is told later. A zero is a zero where nothing was said, and an error that
+            // came before any text cost nothing.
+            let is_over = !reading.extra.background && !reckoning.input.is_deferred();
+            if is_over && (!silent || reading.usage.is_none() && reading.error.is_none()) {
                 if reading.usage.is_some() && matches!(reckoning.yardstick, Yardstick::Model) {
                     reading.flaw = reading.flaw.or(Some("usage of nothing but zeros beside a text"));
                     written.whole = false;

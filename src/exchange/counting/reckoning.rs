@@ -38,9 +38,9 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Puts what was counted in the place of what was not reported.
+    /// Puts what was counted in the place of what was not reported, beside the tools that the reply shows.
     pub fn fill(self, reading: &mut Reading) {
-        reading.usage = Some(self.usage);
+        reading.usage = Some(self.usage.with_tools_of(&reading.extra.tools));
         reading.basis = self.basis;
     }
 }

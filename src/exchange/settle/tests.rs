@@ -104,6 +104,21 @@ fn a_background_call_that_was_overtaken_by_a_get_is_not_booked_twice() {
 }
 
 #[test]
+fn what_goes_on_in_the_background_is_not_guessed_at() {
+    let ledger = Ledger::new(10);
+    let mut entry = Entry { outcome: Outcome::UpstreamCut, ..asking(Endpoint::Call(Dialect::Responses)) };
+    let mut reading = object("a", "queued", Some(3));
+    reading.raw_usage = None;
+    reading.basis = Basis::Estimated;
+    reading.extra.background = true;
+    settle(&mut entry, &mut reading, false, &ledger);
+    assert_eq!((reading.usage, reading.basis, entry.deferred), (None, Basis::None, true));
+    entry.upstream_id = reading.upstream_id;
+    ledger.post(entry);
+    assert_eq!(shown(&ledger, Job::Response, object("a", "completed", Some(7)), false).len(), 1);
+}
+
+#[test]
 fn an_error_reply_settles_nothing() {
     let ledger = Ledger::new(10);
     let mut entry = Entry { status: 500, outcome: Outcome::UpstreamError, ..asking(Endpoint::Job(Job::Batch)) };

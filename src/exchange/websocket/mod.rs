@@ -77,6 +77,10 @@ impl Exchange<'_> {
         for (number, target) in (1..).zip(targets) {
             if number == 1 {
                 self.spend(&booking, &target, &head.headers)?;
+                // Where only the events name a model, nothing can be said before they come.
+                if booking.model.is_some() {
+                    booking.priced_at(&target)?;
+                }
                 booking.afford(&target, &head.method, path.path(), None).await?;
             } else if target.credential.secret().is_some() && !has_credential {
                 break;

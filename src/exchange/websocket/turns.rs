@@ -232,6 +232,8 @@ impl Turns {
         booking.time = Timestamp::now();
         booking.begun = Instant::now();
         booking.bytes_up = 0;
+        // What is reserved is the connection's.
+        booking.hold = None;
         let wanted = self.conversation.as_ref().map(Conversation::asked).filter(|_| asked);
         let model: Option<Arc<str>> = wanted.and_then(|wanted| wanted.model.as_deref()).map(bounded);
         booking.model = model.or_else(|| booking.model.take().filter(|_| asked));

@@ -3,7 +3,7 @@ use crate::dialect::endpoint::Dialect;
 use crate::net::host::HostPort;
 use crate::net::secret::Secret;
 use crate::policy::custom::{ModelKey, ModelType};
-use crate::policy::pricing::{Price, Rate};
+use crate::policy::pricing::rate::{Price, Rate};
 use crate::policy::target::Scheme;
 
 fn at(host: &str) -> Destination {
@@ -14,7 +14,7 @@ fn custom(name: &str, url: (&str, &str), key: Option<&str>, kind: ModelType) -> 
     Arc::new(CustomModel {
         api_key: key.map_or(ModelKey::None, |key| ModelKey::Own(Secret::new(key))),
         kind,
-        price: Some(Price { input: Rate(3), ..Price::default() }),
+        price: Some(Price::new(Rate(3), Rate(0))),
         ..CustomModel::new(name, at(url.0), PathAndQuery::try_from(url.1).unwrap())
     })
 }

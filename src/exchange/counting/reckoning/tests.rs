@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::meter::Meter;
+use crate::meter::sight::Sight;
 
 const SAID: &str = "tiktoken is great!";
 
@@ -121,4 +122,18 @@ fn where_too_much_waits_it_is_guessed_at_once_without_a_look_at_any_document() {
     let bytes = call().to_string().len() as u64;
     assert_eq!(guess.usage.input, Some(bytes.div_ceil(4)));
     assert!(guess.usage.output > Some(0));
+}
+
+#[test]
+fn tools_that_a_reply_shows_are_kept_beside_the_count() {
+    let body = json!({"model": "gpt-4o", "input": "x"});
+    let output = json!([{"type": "web_search_call"}, {"type": "message", "content": [{"text": "hello world"}]}]);
+    let mut meter = Meter::json().seeing(Sight::Output).taking_down(Dialect::Responses);
+    meter.feed(&Bytes::from(json!({"id": "x", "output": output, "usage": null}).to_string()));
+    let mut reading = meter.finish();
+    let transcript = *reading.transcript.take().unwrap();
+    let written = Written { transcript, whole: true, served: served("gpt-4o") };
+    reckoning(Dialect::Responses, &body).count(&written.read()).fill(&mut reading);
+    let usage = reading.usage.unwrap();
+    assert_eq!((usage.output, usage.web_searches, reading.basis), (Some(2), Some(1), Basis::Estimated));
 }

@@ -91,6 +91,8 @@ pub struct Billed {
     pub tier: Option<String>,
     /// The id of the reply object; empty where a reply has none.
     pub id: String,
+    /// The name that the request gave itself by `x-standin-call`, so that bill and books can be told apart by it.
+    pub call: String,
     /// Whether the last piece of the reply was handed over.
     pub completed: bool,
     /// What else is charged.

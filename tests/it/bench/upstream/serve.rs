@@ -70,7 +70,10 @@ pub async fn answer(
         }
     }
     let call = socket::call(&seen).filter(|_| asked_error(&fault).is_none());
-    let script = call.unwrap_or_else(|| house.script(&seen, &fault, number));
+    let mut script = call.unwrap_or_else(|| house.script(&seen, &fault, number));
+    if let (Some(billed), Some(call)) = (&mut script.billed, seen.headers.get("x-standin-call")) {
+        call.to_str().unwrap().clone_into(&mut billed.call);
+    }
     Ok(house.dress(&seen, script, (fault, number), link))
 }
 
