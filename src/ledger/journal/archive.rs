@@ -1,6 +1,6 @@
 //! What the books ask of their journal, from any thread that may wait.
 
-use std::collections::hash_map::Entry as MapEntry;
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -119,10 +119,12 @@ impl Archive {
                 if !known.is_empty() && known.contains(row.get_ref(0)?.as_str()?) {
                     continue;
                 }
-                let cell = row.get(1)?;
-                let key = match keys.entry(cell) {
-                    MapEntry::Occupied(known) => known.into_mut(),
-                    MapEntry::Vacant(place) => place.insert(registry.known(&cells::key_of(connection, cell)?)),
+                let key = match keys.entry(row.get(1)?) {
+                    Slot::Occupied(known) => known.into_mut(),
+                    Slot::Vacant(slot) => {
+                        let key = cells::key_of(connection, *slot.key())?;
+                        slot.insert(registry.known(&key))
+                    }
                 };
                 take(key, &sums(row)?);
             }
