@@ -65,10 +65,10 @@ pub fn run(args: &RepriceArgs) -> Result<(), Problem> {
 fn problem(trouble: Trouble) -> Problem {
     match trouble {
         Trouble::Since(..) => Problem::usage(trouble, None),
-        Trouble::Journal(error) => {
-            let in_use = "stop the gate that runs on it first: only one may write the books".to_owned();
-            let hint = error.is_in_use().then_some(in_use);
+        Trouble::Writing(error) => {
+            let hint = error.hint();
             Problem::failed(error, hint)
         }
+        Trouble::Entries(_) | Trouble::Reading(_) => Problem::failed(trouble, None),
     }
 }

@@ -135,7 +135,7 @@ impl Environment<'_> {
         let certs = &self.loaded.setup.certs;
         let others =
             |name: &&str| now(name).is_some_and(|path| !path.is_empty() && !Path::new(&path).starts_with(certs));
-        let names: Vec<&str> = BUNDLED.iter().chain(&ADDED).copied().filter(|name| others(&name)).collect();
+        let names: Vec<&str> = BUNDLED.iter().chain(&ADDED).copied().filter(others).collect();
         if names.is_empty() {
             return Vec::new();
         }

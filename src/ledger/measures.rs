@@ -81,24 +81,23 @@ pub(crate) struct Seen {
 pub(crate) fn of(seen: &Seen, policy: &Policy) -> Vec<Measure> {
     let series = &*seen.series;
     let gen_ai = |kind: &Kind, error: bool| gen_ai_labels(kind, policy, error);
-    let spreads = |scale, labels: &dyn Fn(&Kind) -> Labels, of: fn(&Counts) -> Spread| {
+    let spreads = |labels: &dyn Fn(&Kind) -> Labels, of: fn(&Counts) -> Spread| -> Vec<(Labels, Spread)> {
         let some = series.iter().filter(|(kind, counts)| is_model_call(kind) && of(counts).count() > 0);
         let mut sums = BTreeMap::<Labels, Spread>::new();
         some.for_each(|(kind, counts)| sums.entry(labels(kind)).or_default().merge(&of(counts)));
-        (scale, sums)
+        sums.into_iter().collect()
     };
-    let mut tokens = BTreeMap::new();
+    let mut tokens = Vec::new();
     for (name, of) in [("input", (|counts| counts.input) as fn(&Counts) -> Spread), ("output", |counts| counts.output)]
     {
         let labels = |kind: &Kind| with(gen_ai(kind, false), names::TOKEN_TYPE, name);
-        tokens.extend(spreads(&TOKENS, &labels, of).1);
+        tokens.extend(spreads(&labels, of));
     }
-    let (_, durations) = spreads(&DURATIONS, &|kind| gen_ai(kind, true), |counts| counts.duration);
-    let (_, first) = spreads(&FIRST_PIECES, &|kind| gen_ai(kind, false), |counts| counts.first_piece);
-    let first: Vec<(Labels, Spread)> = first.into_iter().collect();
+    let durations = spreads(&|kind| gen_ai(kind, true), |counts| counts.duration);
+    let first = spreads(&|kind| gen_ai(kind, false), |counts| counts.first_piece);
     let mut all = vec![
-        spread(names::TOKEN_USAGE, "{token}", USAGE, (&TOKENS, tokens.into_iter().collect())),
-        spread(names::OPERATION_DURATION, "s", DURATION, (&DURATIONS, durations.into_iter().collect())),
+        spread(names::TOKEN_USAGE, "{token}", USAGE, (&TOKENS, tokens)),
+        spread(names::OPERATION_DURATION, "s", DURATION, (&DURATIONS, durations)),
         spread(names::OPERATION_TIME_TO_FIRST_CHUNK, "s", FIRST, (&FIRST_PIECES, first.clone())),
         spread(names::SERVER_TIME_TO_FIRST_TOKEN, "s", FIRST, (&FIRST_PIECES, first)),
     ];

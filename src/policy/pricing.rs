@@ -3,6 +3,7 @@
 mod bill;
 mod card;
 mod dates;
+mod draft;
 mod file;
 mod genai;
 mod kind;

@@ -114,7 +114,8 @@ const MOST_WAITING: usize = 1024;
 /// Longer than a look-up takes on a machine with thousands of programs.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::io::Read;
     use std::net::{Ipv6Addr, TcpListener, TcpStream};

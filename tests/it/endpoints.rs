@@ -359,14 +359,18 @@ async fn nonsense_in_usage_is_flagged_kept_verbatim_and_never_summed() {
                 scene.post(path, &body, &format!("hell={hell}, chunked")).await;
                 sent += 1;
                 let entry = scene.gate.wait_for_entries(sent).await.swap_remove(sent - 1);
-                assert_eq!((entry.usage, entry.basis), (None, Basis::None), "{path} {stream} {nonsense}");
+                // What can be counted instead is the gate's own word.
+                assert_ne!(entry.basis, Basis::Reported, "{path} {stream} {nonsense}");
+                assert!(entry.usage.is_none() || path != "/v1/images/generations");
                 assert_eq!(entry.raw_usage.unwrap().get(), *nonsense);
                 assert!(entry.error.unwrap().contains("usage"));
             }
         }
     }
-    let totals = &ask(scene.gate.admin(), "/stats").await.json()["totals"];
-    assert_eq!((&totals["totalTokens"], &totals["unpricedRequests"]), (&json!(0), &json!(sent)));
+    let stats = ask(scene.gate.admin(), "/stats").await.json();
+    assert_eq!(stats["totals"]["byBasis"]["reported"], 0);
+    let told: u64 = scene.upstream.bill().iter().map(|line| line.input + line.output).sum();
+    assert!(stats["totals"]["totalTokens"].as_u64().unwrap() < 10 * told, "no such number is in any sum");
 }
 
 #[tokio::test]

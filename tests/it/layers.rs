@@ -9,7 +9,10 @@ const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("cli", &["admin", "ca", "config", "dialect", "gate", "ledger", "policy", "system", "tokens", "units", "upstream"]),
     (
         "gate",
-        &["admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "system", "tokens", "upstream"],
+        &[
+            "admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "system", "tokens", "units",
+            "upstream",
+        ],
     ),
     ("ingress", &["ca", "exchange", "ledger", "policy", "session", "system", "tokens", "upstream"]),
     ("session", &["ca", "exchange", "ledger", "policy", "upstream"]),

@@ -42,6 +42,8 @@ mod hub;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod kept;

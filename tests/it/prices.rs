@@ -144,7 +144,7 @@ async fn a_journal_is_priced_anew_once_its_gate_has_stopped() {
     let (before, after) = (entry.cost.unwrap().0, i128::from(usage.total()) * 1_000_000);
     let (code, _, told) = command(&[]);
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("hint: stop the gate that runs on it first"), "{told}");
+    assert!(told.contains("hint: stop that gate first"), "{told}");
     drop(gate);
 
     let shown = |arguments: &[&str]| -> Value { serde_json::from_str(&command(arguments).1).unwrap() };

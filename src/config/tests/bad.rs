@@ -232,4 +232,35 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "1:105",
         "duplicates[0].deployments[\"m\"].deployment must be letters, digits, `-`, `_` and `.` only",
     ),
+    ("{telemetry: {otlp: {}}}", "1:20", "telemetry.otlp lacks the key `endpoint`"),
+    (
+        "{telemetry: {otlp: {endpoint: '127.0.0.1:4318'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must be an http or https URL",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://127.0.0.1:4318/v1/traces'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must be what stands before `/v1/traces`",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://127.0.0.1:4318?key=x'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must have no query",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://127.0.0.1:8485'}}}",
+        "1:31",
+        "telemetry.otlp.endpoint must not be an address on which the gate itself listens",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://h.test', interval: '10ms'}}}",
+        "1:58",
+        "telemetry.otlp.interval must be from 1s to 1h",
+    ),
+    (
+        "{telemetry: {otlp: {endpoint: 'http://h.test', headers: {'content-type': 'x'}}}}",
+        "1:74",
+        "telemetry.otlp.headers[\"content-type\"] is a header that cannot be set",
+    ),
 ];

@@ -11,7 +11,6 @@ use crate::ledger::journal::words::Word;
 use crate::ledger::key::Key;
 use crate::ledger::totals::{ByBasis, Totals};
 use crate::policy::target::RouteKind;
-use crate::units::Cost;
 
 /// The columns of the sums, in the order of [`totals`].
 macro_rules! sums {
@@ -48,18 +47,10 @@ pub(super) fn add(connection: &Connection, cell: i64, more: &Totals) -> Result<(
     set(connection, cell, &sums)
 }
 
-fn sums(connection: &Connection, cell: i64) -> Result<Totals> {
+/// The sums of a row.
+pub(super) fn sums(connection: &Connection, cell: i64) -> Result<Totals> {
     let mut find = connection.prepare_cached(concat!("SELECT ", sums!(), " FROM hours WHERE cell = ?"))?;
     find.query_row([cell], |row| totals(row, 0))
-}
-
-/// Replaces the money among the sums of a row: what `before` holds of it by what `after` holds.
-pub(super) fn exchange(connection: &Connection, cell: i64, before: &Totals, after: &Totals) -> Result<()> {
-    let mut sums = sums(connection, cell)?;
-    sums.cost = Cost(sums.cost.0.saturating_sub(before.cost.0).saturating_add(after.cost.0));
-    let priced = before.unpriced_requests.saturating_sub(after.unpriced_requests);
-    sums.unpriced_requests = sums.unpriced_requests.saturating_sub(priced);
-    set(connection, cell, &sums)
 }
 
 /// Replaces the sums of a row.

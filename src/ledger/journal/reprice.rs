@@ -1,199 +1,168 @@
-//! Reckons the costs of a journal anew, while no gate writes it.
+//! Reckons the costs of what is booked anew, and keeps what they were before.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
+use serde_json::value::RawValue;
 
-use crate::ledger::entry::Entry;
-use crate::ledger::journal::read::{ReadError, Reader};
+use crate::ledger::entry::{Entry, Repriced};
 use crate::ledger::journal::row::{self, Pico};
 use crate::ledger::journal::start::{self, Finding, Time, Trouble};
 use crate::ledger::journal::{cells, spool};
 use crate::ledger::key::Registry;
 use crate::ledger::totals::Totals;
-use crate::policy::pricing::sale::Priced;
 use crate::units::Cost;
 
-/// What changed, or would.
-#[derive(Clone, Debug, Default)]
-pub struct Repricing {
-    /// By the model that was asked for.
-    pub models: BTreeMap<String, Change>,
-    /// Entries that cost what they did.
-    pub same: u64,
-    /// Entries that had a cost and would have none now; they keep theirs.
-    pub kept: u64,
+/// What an entry costs by another table.
+#[derive(Clone, Debug)]
+pub struct NewPrice {
+    /// `None` is unpriced.
+    pub cost: Option<Cost>,
+    /// Where the price comes from.
+    pub source: Option<Arc<str>>,
+    /// The rates that it was reckoned with, as JSON.
+    pub rates: Option<Arc<RawValue>>,
 }
 
-/// What changed for one model.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Change {
-    /// Entries with another cost.
+/// What has changed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RepriceSummary {
+    /// Entries of the period.
     pub entries: u64,
-    /// Those of them that had none before.
-    pub unpriced: u64,
-    /// What they cost before.
+    /// Those whose cost or price source is another one now.
+    pub changed: u64,
+    /// What the entries of the period cost before.
     pub before: Cost,
     /// What they cost now.
     pub after: Cost,
 }
 
-/// Why nothing was reckoned.
-#[derive(Debug, thiserror::Error)]
-#[error("the costs of the journal cannot be reckoned anew")]
-pub struct RepriceError(#[source] Cause);
+/// Reckons the entries that began at or after `since` anew, or all of them: `price` says what each costs now, or `None`
+/// to leave it as it is. All of it is written, or nothing.
+///
+/// # Errors
+/// There is no such journal, it cannot be written, or a gate writes it: that gate would go on showing the old sums.
+pub fn reprice(
+    path: &Path,
+    since: Option<Timestamp>,
+    price: impl FnMut(&Entry) -> Option<NewPrice>,
+) -> Result<RepriceSummary, RepriceError> {
+    let reprice = || -> Result<RepriceSummary, Trouble> {
+        std::fs::metadata(path)?;
+        let _lock = start::lock(path)?;
+        let left: Vec<_> = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
+        let mut opened = start::open(path, Finding::AsItIs, &left, &Registry::new(), Time::First(0))?;
+        Ok(apply(&mut opened.store.connection, since, Timestamp::now(), price)?)
+    };
+    reprice().map_err(|source| RepriceError { path: path.display().to_string(), source })
+}
 
+/// Why nothing was reckoned anew.
 #[derive(Debug, thiserror::Error)]
-enum Cause {
-    #[error(transparent)]
-    Reading(#[from] ReadError),
-    #[error(transparent)]
-    Writing(#[from] Trouble),
+#[error("the costs in `{path}` cannot be reckoned anew")]
+pub struct RepriceError {
+    path: String,
+    source: Trouble,
 }
 
 impl RepriceError {
-    /// Whether a gate writes the journal at this moment.
-    pub fn is_in_use(&self) -> bool {
-        matches!(self.0, Cause::Writing(Trouble::Taken(_)))
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        matches!(self.source, Trouble::Taken(_)).then(|| "stop that gate first, and start it again after".into())
     }
 }
 
-/// Reckons the costs of all entries from `since` on by `price`, and keeps the first cost of each beside the new one.
-///
-/// What a killed gate left in the spool is booked first, as a gate would do at its start. An entry that would have no
-/// price keeps its cost.
-///
-/// # Errors
-/// A gate writes the journal, or it cannot be read or written; then nothing has changed.
-pub fn reprice(
-    path: &Path,
-    (since, now): (Timestamp, Timestamp),
-    price: &dyn Fn(&Entry) -> Option<Priced>,
-) -> Result<Repricing, RepriceError> {
-    let attempt = || {
-        std::fs::metadata(path)?;
-        let _lock = start::lock(path)?;
-        let segments: Vec<_> = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
-        let mut opened = start::open(path, Finding::AsItIs, &segments, &Registry::new(), Time::First(0))?;
-        change(&mut opened.store.connection, (since, now), price).map_err(Trouble::from)
-    };
-    attempt().map_err(|error: Trouble| RepriceError(error.into()))
-}
-
-/// As [`reprice`], but nothing is changed; a gate may write the journal meanwhile.
-///
-/// # Errors
-/// It cannot be read.
-pub fn look(
-    path: &Path,
-    since: Timestamp,
-    price: &dyn Fn(&Entry) -> Option<Priced>,
-) -> Result<Repricing, RepriceError> {
-    let reader = Reader::open(path).map_err(|error| RepriceError(error.into()))?;
-    let found = walk(reader.connection(), since, price, |_| Ok(()));
-    found.map_err(|error| RepriceError(Trouble::from(error).into()))
-}
-
-/// An entry with another cost than before.
-struct Found<'a> {
-    seq: i64,
-    cell: i64,
-    entry: &'a Entry,
-    priced: &'a Priced,
-}
-
-fn change(
+fn apply(
     connection: &mut Connection,
-    (since, now): (Timestamp, Timestamp),
-    price: &dyn Fn(&Entry) -> Option<Priced>,
-) -> rusqlite::Result<Repricing> {
-    // Rolled back where it is dropped without a commit.
+    since: Option<Timestamp>,
+    now: Timestamp,
+    mut price: impl FnMut(&Entry) -> Option<NewPrice>,
+) -> rusqlite::Result<RepriceSummary> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut sums: BTreeMap<i64, (Totals, Totals)> = BTreeMap::new();
-    let repricing = walk(&transaction, since, price, |found| {
-        write(&transaction, found, now)?;
-        let (before, after) = sums.entry(found.cell).or_default();
-        before.add(found.entry);
-        after.add(&Entry { cost: Some(found.priced.cost), ..found.entry.clone() });
-        Ok(())
-    })?;
-    for (cell, (before, after)) in &sums {
-        cells::exchange(&transaction, *cell, before, after)?;
+    let mut summary = RepriceSummary::default();
+    let mut sums: BTreeMap<i64, Change> = BTreeMap::new();
+    for seq in places(&transaction, since)? {
+        let (mut entry, cell) = one(&transaction, seq)?;
+        summary.entries += 1;
+        summary.before = summary.before.plus(entry.cost.unwrap_or_default());
+        if let Some(new) = price(&entry)
+            && (new.cost, &new.source) != (entry.cost, &entry.price_source)
+        {
+            let before = sums_of(&entry);
+            change(&mut entry, new, now);
+            store(&transaction, seq, &entry)?;
+            summary.changed += 1;
+            sums.entry(cell).or_default().note(&before, &sums_of(&entry));
+        }
+        summary.after = summary.after.plus(entry.cost.unwrap_or_default());
     }
-    if !sums.is_empty() {
-        let count: u64 = repricing.models.values().map(|change| change.entries).sum();
-        let event = format!("the costs of {count} entries from {since} on were reckoned anew");
-        transaction.execute("INSERT INTO events VALUES (?, ?)", params![now.as_millisecond(), event])?;
+    for (cell, change) in sums {
+        let mut totals = cells::sums(&transaction, cell)?;
+        totals.cost = totals.cost.plus(Cost(change.cost));
+        totals.unpriced_requests = totals.unpriced_requests.saturating_add_signed(change.unpriced);
+        cells::set(&transaction, cell, &totals)?;
     }
     transaction.commit()?;
-    Ok(repricing)
+    Ok(summary)
 }
 
-/// Goes through the entries from `since` on and calls `each` with those whose cost is another one today.
-fn walk(
-    connection: &Connection,
-    since: Timestamp,
-    price: &dyn Fn(&Entry) -> Option<Priced>,
-    mut each: impl FnMut(&Found<'_>) -> rusqlite::Result<()>,
-) -> rusqlite::Result<Repricing> {
-    let mut repricing = Repricing::default();
-    let mut last = i64::MIN;
-    loop {
-        let part = part(connection, since, last)?;
-        let Some((seq, ..)) = part.last() else { return Ok(repricing) };
-        last = *seq;
-        for (seq, cell, entry) in &part {
-            let Some(priced) = price(entry) else {
-                repricing.kept += u64::from(entry.cost.is_some());
-                continue;
-            };
-            if entry.cost == Some(priced.cost) {
-                repricing.same += 1;
-                continue;
-            }
-            let model = entry.model.asked.as_deref().or(entry.model.served.as_deref()).unwrap_or("unknown");
-            let change = repricing.models.entry(model.into()).or_default();
-            change.entries += 1;
-            change.unpriced += u64::from(entry.cost.is_none());
-            change.before = change.before.plus(entry.cost.unwrap_or_default());
-            change.after = change.after.plus(priced.cost);
-            each(&Found { seq: *seq, cell: *cell, entry, priced: &priced })?;
-        }
+/// How the sums of an hour change.
+#[derive(Default)]
+struct Change {
+    cost: i128,
+    unpriced: i64,
+}
+
+impl Change {
+    fn note(&mut self, before: &Totals, after: &Totals) {
+        self.cost = self.cost.saturating_add(after.cost.0.saturating_sub(before.cost.0));
+        self.unpriced += i64::from(after.unpriced_requests > 0) - i64::from(before.unpriced_requests > 0);
     }
 }
 
-/// The next entries after place `last`.
-fn part(connection: &Connection, since: Timestamp, last: i64) -> rusqlite::Result<Vec<(i64, i64, Entry)>> {
-    let select = format!("{} FROM entries WHERE seq > ? AND time_ms >= ? ORDER BY seq LIMIT ?", row::selection());
-    let mut statement = connection.prepare_cached(&select)?;
-    let rows = statement.query_map(params![last, since.as_millisecond(), PART], |row| {
-        Ok((row.get(0)?, row.get(1)?, row::read(row)?))
-    })?;
-    rows.collect()
+fn sums_of(entry: &Entry) -> Totals {
+    let mut sums = Totals::default();
+    sums.add(entry);
+    sums
 }
 
-/// Writes the new cost; what the entry cost at first is kept.
-fn write(connection: &Connection, found: &Found<'_>, now: Timestamp) -> rusqlite::Result<()> {
-    let Found { seq, entry, priced, .. } = found;
+fn places(connection: &Connection, since: Option<Timestamp>) -> rusqlite::Result<Vec<i64>> {
+    let since = since.map_or(i64::MIN, Timestamp::as_millisecond);
+    let mut statement = connection.prepare("SELECT seq FROM entries WHERE time_ms >= ? ORDER BY seq")?;
+    statement.query_map([since], |row| row.get(0))?.collect()
+}
+
+fn one(connection: &Connection, seq: i64) -> rusqlite::Result<(Entry, i64)> {
+    let mut statement = connection.prepare_cached(&format!("{} FROM entries WHERE seq = ?", row::selection()))?;
+    statement.query_row([seq], |found| Ok((row::read(found)?, found.get(1)?)))
+}
+
+fn change(entry: &mut Entry, new: NewPrice, now: Timestamp) {
+    let first = entry.repriced.take();
+    entry.repriced = Some(match first {
+        Some(first) => Repriced { time: now, ..first },
+        None => Repriced { time: now, cost: entry.cost, price_source: entry.price_source.take() },
+    });
+    (entry.cost, entry.price_source, entry.rates) = (new.cost, new.source, new.rates);
+}
+
+fn store(connection: &Connection, seq: i64, entry: &Entry) -> rusqlite::Result<()> {
+    let before = entry.repriced.as_ref();
     let mut statement = connection.prepare_cached(
-        "UPDATE entries SET cost_pico = ?2, price_source = ?3, rates = ?4, \
-         repriced_pico = CASE WHEN repriced_ms IS NULL THEN ?5 ELSE repriced_pico END, \
-         repriced_source = CASE WHEN repriced_ms IS NULL THEN ?6 ELSE repriced_source END, \
-         repriced_ms = coalesce(repriced_ms, ?7) WHERE seq = ?1",
+        "UPDATE entries SET cost_pico = ?2, price_source = ?3, rates = ?4, repriced_ms = ?5, repriced_pico = ?6, \
+         repriced_source = ?7 WHERE seq = ?1",
     )?;
     statement.execute(params![
         seq,
-        Pico(priced.cost),
-        priced.source,
-        priced.rates.as_deref().map(serde_json::value::RawValue::get),
         entry.cost.map(Pico),
         entry.price_source,
-        now.as_millisecond(),
+        entry.rates.as_deref().map(RawValue::get),
+        before.map(|before| before.time.as_millisecond()),
+        before.and_then(|before| before.cost).map(Pico),
+        before.and_then(|before| before.price_source.as_ref()),
     ])?;
     Ok(())
 }
-
-/// Entries that are in memory at a time.
-const PART: i64 = if cfg!(test) { 3 } else { 2000 };

@@ -2,7 +2,7 @@
 
 mod harm;
 mod life;
-mod reprice;
+mod money;
 
 use proptest::prelude::*;
 use std::path::Path;

@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::policy::pricing::card::{Card, Draft, Tier};
+use crate::policy::pricing::card::Card;
 use crate::policy::pricing::dates::When;
+use crate::policy::pricing::draft::{Draft, Tier};
 use crate::policy::pricing::kind::Kind;
 use crate::policy::pricing::matching::{Clause, Provider, Providers};
 use crate::policy::pricing::rate::Rate;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::policy::pricing::card::{Draft, Tier};
+use crate::policy::pricing::draft::{Draft, Tier};
 use crate::policy::pricing::kind::Kind;
 use crate::policy::pricing::rate::{Factor, Rate};
 

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::policy::pricing::card::{Card, Draft, Sheet, Tier};
+use crate::policy::pricing::card::Card;
 use crate::policy::pricing::dates::When;
+use crate::policy::pricing::draft::{Draft, Sheet, Tier};
 use crate::policy::pricing::kind::Kind;
 use crate::policy::pricing::problem::PriceError;
 use crate::policy::pricing::rate::{Factor, Rate};

@@ -85,7 +85,7 @@ def scrape(address, accept, read):
         kind, text = response.headers["content-type"], response.read().decode()
     sums = {}
     for family in read(text):
-        assert family.type in ("counter", "histogram"), family
+        assert family.type in ("counter", "gauge", "histogram"), family
         assert family.documentation, family
         for sample in family.samples:
             key = sample.name + "|" + sample.labels.get("gen_ai_token_type", "")

@@ -21,7 +21,7 @@ fn open(path: &Path) -> Ledger {
 }
 
 /// What a kill at this moment would leave, in a folder of its own.
-pub(super) fn image(folder: &TempDir) -> TempDir {
+fn image(folder: &TempDir) -> TempDir {
     let copy = TempDir::new().unwrap();
     for file in fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
@@ -31,7 +31,7 @@ pub(super) fn image(folder: &TempDir) -> TempDir {
 }
 
 /// Keeps the writer from writing until it is dropped.
-pub(super) fn hold(path: &Path) -> Connection {
+fn hold(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -137,6 +137,11 @@ impl Operation {
         !answers.contains(self)
     }
 
+    /// Whether Azure has it too.
+    fn is_on_azure(&self) -> bool {
+        !matches!(self, Self::Moderation | Self::Images("/v1/images/variations"))
+    }
+
     fn find(method: &Method, path: &str) -> Option<Self> {
         let segments: Vec<&str> = path.split('/').collect();
         if *method == Method::GET {
@@ -262,7 +267,7 @@ impl Ask {
 pub fn find(method: &Method, uri: &Uri) -> Result<(Form, Option<String>, Operation), Lost> {
     let path = uri.path();
     if let Some(rest) = path.strip_prefix("/openai/v1/") {
-        let operation = Operation::find(method, rest).ok_or(Lost::Unknown)?;
+        let operation = Operation::find(method, rest).filter(Operation::is_on_azure).ok_or(Lost::Unknown)?;
         return Ok((Form::AzureV1, None, operation));
     }
     if let Some(rest) = path.strip_prefix("/openai/") {
@@ -271,7 +276,7 @@ pub fn find(method: &Method, uri: &Uri) -> Result<(Form, Option<String>, Operati
             Some((deployment, rest)) => (Some(percent_decoded(deployment)), rest),
             None => (None, rest),
         };
-        let operation = Operation::find(method, rest).ok_or(Lost::Unknown)?;
+        let operation = Operation::find(method, rest).filter(Operation::is_on_azure).ok_or(Lost::Unknown)?;
         return Ok((Form::AzureDated(version), deployment, operation));
     }
     if let Some(operation) = path.strip_prefix("/v1/").and_then(|rest| Operation::find(method, rest)) {
