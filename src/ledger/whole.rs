@@ -76,6 +76,9 @@ fn instant() -> BoxedStrategy<Option<Timestamp>> {
         (-1i64..11).prop_map(|hour| hour * 3_600_000_000_000),
         (-1i64..37_000_000).prop_map(|ms| ms * 1_000_000),
         0i64..37_000_000_000_000,
+        // Within the milliseconds in which many entries are.
+        (0i64..10, -1i64..2, proptest::sample::select(vec![0, 1, 999_999]))
+            .prop_map(|(hour, millisecond, part)| hour * 3_600_000_000_000 + millisecond * 1_000_000 + part),
     ];
     proptest::option::of(nanoseconds.prop_map(move |off| start + SignedDuration::from_nanos(off))).boxed()
 }
