@@ -116,7 +116,8 @@ impl Verdict {
             Some(line) if known => self.compare(one, line, entry),
             None if known => self.wrong.push(format!("booked, and nothing was billed: {one:?}, {entry:#?}")),
             Some(_) if entry.outcome == Outcome::Unknown => self.unknown += 1,
-            Some(_) if is_broken(&one.plan) || is_unheard(one) => self.estimated += 1,
+            // A fault of one call may take its neighbours on the same connection with it.
+            Some(line) if is_broken(&one.plan) || is_unheard(one) || !line.completed => self.estimated += 1,
             Some(line) => self.wrong.push(format!("not exact, and nothing excuses it: {one:?}, {entry:#?}, {line:?}")),
             None => {}
         }
