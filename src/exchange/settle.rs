@@ -80,7 +80,9 @@ pub fn supplement(entry: &mut Entry, extra: &Extra, facts: &Facts, is_whole: boo
         Dialect::Speech => facts.characters.map(characters).and_then(counted),
         Dialect::Video => extra.seconds.map(|told| (seconds(told), Basis::Reported)),
         // Its reply tells how long the whole is, and what was made is the end of it.
-        Dialect::VideoExtension => facts.seconds.map(seconds).and_then(counted),
+        Dialect::VideoExtension => facts.seconds.filter(|_| is_whole).map(seconds).and_then(counted),
+        // A stream may end by an error, and then nobody knows what has been drawn.
+        _ if facts::draws(dialect) && !is_whole => None,
         _ if facts::draws(dialect) => extra.pictures.or(facts.pictures).or(Some(1)).map(pictures).and_then(counted),
         _ if facts::hears(dialect) => heard(extra, facts),
         _ => None,
