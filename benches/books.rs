@@ -57,7 +57,7 @@ fn ask(gate: &Gate, entries: u32, out: &mut dyn Write) -> anyhow::Result<()> {
         "/entries?limit=100",
         "/entries?limit=100&until=40d",
         &format!("/entries?limit=100&cursor={cursor}"),
-        "/entries?limit=100&until=40d&model=model-7&label=team-2",
+        "/entries?limit=100&until=40d&model=model-7&label=team-1",
         "/entries?limit=100&outcome=timeout&model=model-1",
     ] {
         let mut times = Vec::new();
