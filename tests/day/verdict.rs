@@ -116,8 +116,8 @@ impl Verdict {
             Some(line) if known => self.compare(one, line, entry),
             None if known => self.wrong.push(format!("booked, and nothing was billed: {one:?}, {entry:#?}")),
             Some(_) if entry.outcome == Outcome::Unknown => self.unknown += 1,
-            // A fault of one call may take its neighbours on the same connection with it.
-            Some(line) if is_broken(&one.plan) || is_unheard(one) || !line.completed => self.estimated += 1,
+            // A fault of one call may take its neighbours on the same connection with it, and their replies.
+            Some(line) if !line.completed || is_excused(one) => self.estimated += 1,
             Some(line) => self.wrong.push(format!("not exact, and nothing excuses it: {one:?}, {entry:#?}, {line:?}")),
             None => {}
         }
@@ -163,6 +163,12 @@ impl Verdict {
             self.wrong.push(format!("booked {booked:?} for {paid:?}, billed {billed:?} for {owed}: {one:?}"));
         }
     }
+}
+
+/// Whether the client saw, too, that the upstream broke off, or asked for nothing that would be told.
+fn is_excused(one: &Tried) -> bool {
+    let is_failed = matches!(one.saw, Saw::Broken | Saw::Whole { status: 500.., .. });
+    is_failed || is_broken(&one.plan) || is_unheard(one)
 }
 
 /// Whether the client left while it was spoken to: no usage would come, so that nothing is worth reading on for.
