@@ -40,7 +40,29 @@ pub(crate) fn with_status(status: StatusCode, value: &impl Serialize) -> Respons
     response
 }
 
-/// `<` occurs in JSON within texts only, where the escape means the same.
+/// `<` and the control characters from DEL on occur in JSON within texts only, where the escape means the same.
+///
+/// The first could be taken for markup, and the others steer a terminal on which somebody reads the answer.
 pub(crate) fn escaped(json: &str) -> String {
-    json.replace('<', "\\u003c")
+    let mut safe = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            '<' | '\u{7f}'..='\u{9f}' => safe.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_or_a_terminal_would_act_on_is_escaped_and_means_the_same() {
+        let text = "a<b\u{1b}\u{7f}\u{9b}31m\u{a0}é";
+        let safe = escaped(&json!(text).to_string());
+        assert_eq!(safe, "\"a\\u003cb\\u001b\\u007f\\u009b31m\u{a0}é\"");
+        assert_eq!(serde_json::from_str::<String>(&safe).ok().as_deref(), Some(text));
+    }
 }

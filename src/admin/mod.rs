@@ -1,6 +1,6 @@
 //! The admin surface: the books and the state of the gate over HTTP.
 
-mod answer;
+pub(crate) mod answer;
 mod books;
 mod budgets;
 mod change;

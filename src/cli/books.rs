@@ -18,7 +18,8 @@ use crate::ledger::page::Query;
 #[derive(Clone, Debug, clap::Args)]
 pub struct BooksArgs {
     /// Read this journal instead of asking a gate; one may be writing it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "token"])]
+    // The address and the token of a gate may stand in the environment, so that having both is no contradiction.
+    #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
     /// The gate that is asked.
     #[command(flatten)]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use crate::admin::answer::escaped;
 use crate::cli::books::{BooksArgs, GroupArgs, pairs};
 use crate::cli::budgets;
 use crate::cli::listing::{cell, dollars, table, unless_closed};
@@ -49,7 +50,7 @@ pub fn print(args: &StatsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     asked.extend(args.groups.pairs());
     let stats = args.books.stats(&asked)?;
     if args.json {
-        return Ok(writeln!(out, "{stats}")?);
+        return Ok(writeln!(out, "{}", escaped(&stats.to_string()))?);
     }
     show(&stats, usize::MAX, out)?;
     if args.books.ledger.is_none() {

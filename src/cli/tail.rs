@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::{ColumnConstraint, Width};
 use serde_json::Value;
 
+use crate::admin::answer::escaped;
 use crate::cli::books::{BooksArgs, CallArgs, pairs};
 use crate::cli::listing::{cell, dollars, table, unless_closed};
 
@@ -103,7 +104,7 @@ impl<'a> Watch<'a> {
     /// Prints entries, given newest first, oldest first.
     fn print(&self, entries: &[Value], header: &[&str], out: &mut dyn Write) -> anyhow::Result<()> {
         if self.args.json {
-            entries.iter().rev().try_for_each(|entry| writeln!(out, "{entry}"))?;
+            entries.iter().rev().try_for_each(|entry| writeln!(out, "{}", escaped(&entry.to_string())))?;
         } else if !(entries.is_empty() && header.is_empty()) {
             let rows: Vec<Vec<String>> = entries.iter().rev().map(row).collect();
             let mut table = table(header, &rows, FIRST_NUMBER);

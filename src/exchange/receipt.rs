@@ -397,7 +397,7 @@ impl Open {
         entry.model.served = reading.served_model.as_deref().map(bounded);
         entry.tier.served = reading.tier;
         entry.upstream_id = reading.upstream_id;
-        settle::supplement(&mut entry, &reading.extra, &facts);
+        settle::supplement(&mut entry, &reading.extra, &facts, reading.terminal);
         if entry.endpoint == Endpoint::Call(Dialect::Embeddings)
             && let Some(usage) = &mut entry.usage
         {

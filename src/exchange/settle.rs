@@ -4,7 +4,7 @@ use crate::dialect::endpoint::{Dialect, Endpoint, Job};
 use crate::dialect::facts::{self, Facts};
 use crate::ledger::Ledger;
 use crate::ledger::claims::Claim;
-use crate::ledger::entry::{Entry, Outcome};
+use crate::ledger::entry::{AfterClose, Entry, Outcome};
 use crate::meter::extra::Extra;
 use crate::meter::reading::Reading;
 use crate::units::{Basis, Usage};
@@ -50,7 +50,7 @@ pub fn settle(entry: &mut Entry, reading: &mut Reading, begins: bool, ledger: &L
 }
 
 /// Adds what no reply tells: what the request says of what it wants made, and what was counted in the reply.
-pub fn supplement(entry: &mut Entry, extra: &Extra, facts: &Facts) {
+pub fn supplement(entry: &mut Entry, extra: &Extra, facts: &Facts, is_whole: bool) {
     let (size, quality) =
         (extra.size.as_ref().or(facts.size.as_ref()), extra.quality.as_ref().or(facts.quality.as_ref()));
     let Endpoint::Call(dialect) = entry.endpoint else {
@@ -80,7 +80,9 @@ pub fn supplement(entry: &mut Entry, extra: &Extra, facts: &Facts) {
         Dialect::Speech => facts.characters.map(characters).and_then(counted),
         Dialect::Video => extra.seconds.map(|told| (seconds(told), Basis::Reported)),
         // Its reply tells how long the whole is, and what was made is the end of it.
-        Dialect::VideoExtension => facts.seconds.map(seconds).and_then(counted),
+        Dialect::VideoExtension => facts.seconds.filter(|_| is_whole).map(seconds).and_then(counted),
+        // A stream may end by an error, and then nobody knows what has been drawn.
+        _ if facts::draws(dialect) && !is_whole => None,
         _ if facts::draws(dialect) => extra.pictures.or(facts.pictures).or(Some(1)).map(pictures).and_then(counted),
         _ if facts::hears(dialect) => heard(extra, facts),
         _ => None,
@@ -88,7 +90,8 @@ pub fn supplement(entry: &mut Entry, extra: &Extra, facts: &Facts) {
     let Some((usage, basis)) = found else { return };
     entry.usage = Some(usage);
     // Of what broke off nobody knows how much of it is charged.
-    entry.basis = if entry.outcome == Outcome::Ok { basis } else { Basis::Estimated };
+    let is_known = entry.outcome == Outcome::Ok || is_whole && entry.after_close == Some(AfterClose::Drained);
+    entry.basis = if is_known { basis } else { Basis::Estimated };
 }
 
 /// The seconds of sound that was sent: by the reply, by the upload, by the captions.

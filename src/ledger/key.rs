@@ -104,14 +104,19 @@ impl By {
     /// # Errors
     /// No group can have that name; says which names there are.
     pub fn group(self, name: &str) -> Result<Box<str>, String> {
-        match self {
-            Self::Day if name.parse::<Date>().is_err() => Err("is no day such as `2026-11-22`".into()),
-            Self::Endpoint if Endpoint::named(name).is_none() => Err(WantError::Endpoint.to_string()),
-            Self::Hour if name.parse::<Timestamp>().is_err() => Err("is no hour such as `2026-11-22T14:00:00Z`".into()),
-            Self::Status if name.parse::<u16>().is_err() => Err(WantError::Status.to_string()),
-            Self::Client | Self::Label | Self::Model => Ok(shortened(name).into()),
-            Self::Day | Self::Endpoint | Self::Hour | Self::Route | Self::Status => Ok(name.into()),
-        }
+        let day = || name.parse::<Date>().map(|day| day.to_string());
+        // Within an hour there is no group: half of one would be taken for the whole.
+        let whole_hour = |time: &Timestamp| time.as_nanosecond() % 3_600_000_000_000 == 0;
+        let hour = || name.parse::<Timestamp>().ok().filter(whole_hour).map(|hour| hour.to_string());
+        let status = || name.parse::<u16>().map(|status| status.to_string());
+        Ok(match self {
+            Self::Client | Self::Label | Self::Model => shortened(name).into(),
+            Self::Day => day().map_err(|_| "is no day such as `2026-11-22`")?.into(),
+            Self::Endpoint => Endpoint::named(name).ok_or_else(|| WantError::Endpoint.to_string())?.name().into(),
+            Self::Hour => hour().ok_or("is no hour such as `2026-11-22T14:00:00Z`")?.into(),
+            Self::Route => name.into(),
+            Self::Status => status().map_err(|_| WantError::Status.to_string())?.into(),
+        })
     }
 
     /// Whether its names are lost where sums are folded.
@@ -211,3 +216,25 @@ pub(crate) fn hour_start(hour: i64) -> Timestamp {
 
 /// What stands for no model.
 pub(crate) const NO_MODEL: &str = "unknown";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_under_every_spelling_of_its_name() {
+        for (by, spelt, name) in [
+            (By::Status, "0200", "200"),
+            (By::Day, "20261122", "2026-11-22"),
+            (By::Day, "2026-11-22T00:00", "2026-11-22"),
+            (By::Hour, "2026-11-22T15:00:00+01:00", "2026-11-22T14:00:00Z"),
+            (By::Hour, "2026-11-22T14:00Z", "2026-11-22T14:00:00Z"),
+            (By::Endpoint, "/v1/batches", "/v1/batches"),
+        ] {
+            assert_eq!(by.group(spelt).as_deref(), Ok(name), "{spelt}");
+        }
+        for (by, name) in [(By::Hour, "2026-11-22T14:30:00Z"), (By::Day, "today"), (By::Status, "70000")] {
+            assert!(by.group(name).is_err(), "{name}");
+        }
+    }
+}

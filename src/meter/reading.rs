@@ -20,7 +20,7 @@ pub struct Reading {
     pub usage: Option<Usage>,
     /// The usage object that the counts come from, or the one that was not believed, verbatim.
     pub raw_usage: Option<Box<RawValue>>,
-    /// `Reported` if there is usage, else `None`.
+    /// `Reported` if there is usage, `Estimated` where it had to be rounded, else `None`.
     pub basis: Basis,
     /// The model that the reply names, at most 128 bytes.
     pub served_model: Option<Box<str>>,
@@ -49,6 +49,8 @@ pub(super) struct Draft {
     tools: Tools,
     /// The usage object that was weighed last.
     raw: Vec<u8>,
+    /// Its seconds had a fraction.
+    rounded: bool,
 }
 
 /// How often a model used the tools that are charged by their use.
@@ -122,6 +124,7 @@ impl Draft {
             return;
         }
         self.reading.usage = Some(usage);
+        self.rounded = usage.seconds.is_some() && usage::is_rounded(raw);
         self.keep(raw);
     }
 
@@ -146,7 +149,10 @@ impl Draft {
             ..Usage::default()
         };
         if let Some(usage) = self.reading.usage {
-            self.reading.basis = Basis::Reported;
+            self.reading.basis = if self.rounded { Basis::Estimated } else { Basis::Reported };
+            if self.rounded {
+                self.reading.flaw.get_or_insert(ROUNDED);
+            }
             self.reading.usage = Some(usage.with_tools_of(&self.reading.extra.tools));
         }
         self.reading.raw_usage = serde_json::from_slice(&self.raw).ok();
@@ -231,6 +237,7 @@ struct Fault<'a> {
 
 const LONGEST_NAME: usize = 128;
 const UNNAMED: &str = "error";
+const ROUNDED: &str = "usage counts parts of a second, which were rounded up";
 /// Values of `error` that say that there is none.
 const FALSY: [&[u8]; 4] = [b"null", b"false", b"\"\"", b"{}"];
 const LAST: [&str; 7] = [

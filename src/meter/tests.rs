@@ -365,3 +365,28 @@ fn text_is_read_for_its_captions_alone() {
     let reading = meter.finish();
     assert_eq!((reading.usage, reading.extra.captions), (None, Some(8)));
 }
+
+#[test]
+fn a_fraction_of_seconds_is_rounded_up_and_said_to_be() {
+    let read = |text: &str| {
+        let mut meter = Meter::json();
+        meter.feed(&Bytes::copy_from_slice(text.as_bytes()));
+        let reading = meter.finish();
+        (reading.usage.and_then(|usage| usage.seconds), reading.basis, reading.flaw.is_some())
+    };
+    let of = |seconds: &str| read(&format!(r#"{{"text":"x","usage":{{"type":"duration","seconds":{seconds}}}}}"#));
+    assert_eq!(of("8.47"), (Some(9), Basis::Estimated, true));
+    assert_eq!(of("9.0"), (Some(9), Basis::Reported, false));
+    assert_eq!(of("-8.47"), (None, Basis::None, true));
+}
+
+#[test]
+fn only_the_last_count_of_seconds_decides_whether_it_was_rounded() {
+    let mut meter = Meter::stream();
+    for seconds in ["1.5", "12.0"] {
+        let event = format!("data: {{\"type\":\"x\",\"usage\":{{\"seconds\":{seconds}}}}}\n\n");
+        meter.feed(&Bytes::from(event));
+    }
+    let reading = meter.finish();
+    assert_eq!((reading.usage.unwrap().seconds, reading.basis, reading.flaw), (Some(12), Basis::Reported, None));
+}

@@ -184,11 +184,25 @@ fn detail(sides: &[Option<Details>; 3], of: impl Fn(&Details) -> Option<Count>) 
     larger([0, 1, 2].map(|index: usize| sides[index].as_ref().and_then(&of)))
 }
 
-/// Seconds are a JSON number that may be written `9.0`; a true fraction is not rounded but refused.
+/// Seconds are a JSON number that may be written `9.0`; a part of a second is one, as OpenAI itself counts.
 fn seconds(raw: &str) -> Result<u64, Nonsense> {
-    let whole =
-        raw.split_once('.').map_or(raw, |(whole, part)| if part.trim_matches('0').is_empty() { whole } else { raw });
-    whole.parse().ok().filter(|&seconds| seconds <= LARGEST).ok_or(Nonsense::Count)
+    let (whole, part) = raw.split_once('.').unwrap_or((raw, "0"));
+    if !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Nonsense::Count);
+    }
+    let whole = whole.parse::<u64>().ok().filter(|&seconds| seconds <= LARGEST).ok_or(Nonsense::Count)?;
+    let rounded = whole + u64::from(is_fraction(raw));
+    (rounded <= LARGEST).then_some(rounded).ok_or(Nonsense::Count)
+}
+
+fn is_fraction(raw: &str) -> bool {
+    raw.split_once('.').is_some_and(|(_, part)| !part.trim_matches('0').is_empty())
+}
+
+/// Whether the seconds of this usage object were rounded up: they are not what the upstream said to the letter.
+pub fn is_rounded(raw: &[u8]) -> bool {
+    serde_json::from_slice::<Object<'_>>(raw)
+        .is_ok_and(|object| object.seconds.is_some_and(|raw| is_fraction(raw.get())))
 }
 
 /// 2^63 - 1: what the books can hold.

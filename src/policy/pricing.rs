@@ -18,6 +18,7 @@ mod table;
 
 use std::sync::{Arc, OnceLock};
 
+use crate::dialect::endpoint::{Endpoint, Job};
 use crate::policy::pricing::card::{Card, Tariff};
 use crate::policy::pricing::problem::PriceError;
 use crate::policy::pricing::sale::{Priced, Quote, Sale};
@@ -115,7 +116,10 @@ impl PriceBook {
                 return by(tariff);
             }
         }
-        by(card.tariff(&sale.terms(), usage.input)?)
+        let terms = sale.terms();
+        // The price of long requests goes by each of them, and these tell only what all of theirs used together.
+        let is_sum = matches!(sale.endpoint, Endpoint::Job(Job::Batch | Job::Run));
+        by(if is_sum { card.tariff_of_several(&terms, usage.input)? } else { card.tariff(&terms, usage.input)? })
     }
 }
 

@@ -39,6 +39,15 @@ pub enum Saw {
     Nothing,
 }
 
+impl Saw {
+    /// The id of the object that came whole.
+    pub fn id(&self) -> Option<String> {
+        let Self::Whole { status: 200, body } = self else { return None };
+        let document: serde_json::Value = serde_json::from_slice(body).ok()?;
+        document["id"].as_str().map(str::to_owned)
+    }
+}
+
 /// How to reach the gate that runs now.
 #[derive(Clone)]
 pub struct Way {

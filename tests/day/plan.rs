@@ -21,6 +21,16 @@ pub struct Plan {
     pub manner: Manner,
     /// What it may speak.
     pub alpn: &'static str,
+    /// Where what it begins is shown later, up to its id.
+    pub shown_at: Option<&'static str>,
+}
+
+/// One form of call.
+struct Form {
+    path: &'static str,
+    body: String,
+    content_type: &'static str,
+    shown_at: Option<&'static str>,
 }
 
 /// How long a client stays.
@@ -36,7 +46,7 @@ pub enum Manner {
 
 /// The next call.
 pub fn next(dice: &mut Dice) -> Plan {
-    let (path, body, content_type) = form(dice);
+    let Form { path, body, content_type, shown_at } = form(dice);
     let fault = fault(dice);
     let manner = match dice.below(100) {
         0..5 => Manner::LeavesAtOnce,
@@ -44,10 +54,83 @@ pub fn next(dice: &mut Dice) -> Plan {
         _ => Manner::Stays,
     };
     let alpn = if dice.percent(50) { "h2" } else { "http/1.1" };
-    Plan { method: "POST", path: path.into(), body, content_type, fault, manner, alpn }
+    Plan { method: "POST", path: path.into(), body, content_type, fault, manner, alpn, shown_at }
 }
 
-fn form(dice: &mut Dice) -> (&'static str, String, &'static str) {
+/// Asks for what `begun` has begun, of which only the id is known.
+pub fn look(begun: &Plan, id: &str, dice: &mut Dice) -> Plan {
+    Plan {
+        method: "GET",
+        path: format!("{}{id}", begun.shown_at.unwrap_or_default()),
+        body: String::new(),
+        fault: if dice.percent(20) { "under-way".into() } else { String::new() },
+        manner: Manner::Stays,
+        shown_at: None,
+        ..begun.clone()
+    }
+}
+
+fn form(dice: &mut Dice) -> Form {
+    match dice.below(100) {
+        0..70 => text(dice),
+        70..85 => medium(dice),
+        _ => job(dice),
+    }
+}
+
+/// Sound, pictures, videos.
+fn medium(dice: &mut Dice) -> Form {
+    let (path, body) = match dice.below(4) {
+        0 => {
+            let stream = dice.percent(50);
+            ("/v1/images/generations", json!({"model": "gpt-image-1", "prompt": "a gate", "n": 1, "stream": stream}))
+        }
+        1 => ("/v1/audio/speech", json!({"model": "tts-1", "voice": "alloy", "input": "naïve words to be spoken"})),
+        2 => ("/v1/videos", json!({"model": "sora-2", "prompt": "a gate", "seconds": "8"})),
+        _ => return recording(dice),
+    };
+    Form { path, body: body.to_string(), content_type: "application/json", shown_at: None }
+}
+
+/// A form of which the file comes first.
+fn recording(dice: &mut Dice) -> Form {
+    let part = |name: &str, value: &str| {
+        format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = "--b0undary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n";
+    let fields = part("model", "gpt-4o-transcribe") + &part("stream", if dice.percent(50) { "true" } else { "false" });
+    Form {
+        path: "/v1/audio/transcriptions",
+        body: format!("{file}{}\r\n{fields}--b0undary--\r\n", "~".repeat(300)),
+        content_type: "multipart/form-data; boundary=b0undary",
+        shown_at: None,
+    }
+}
+
+/// What goes on after the reply.
+fn job(dice: &mut Dice) -> Form {
+    let (path, body, shown_at) = match dice.below(4) {
+        0 => ("/v1/responses", json!({"model": "gpt-4o", "input": "some words", "background": true}), "/v1/responses/"),
+        1 => (
+            "/v1/batches",
+            json!({"endpoint": "/v1/chat/completions", "input_file_id": "file-1", "completion_window": "24h"}),
+            "/v1/batches/",
+        ),
+        2 => (
+            "/v1/fine_tuning/jobs",
+            json!({"model": "gpt-4o-mini", "training_file": "file-1"}),
+            "/v1/fine_tuning/jobs/",
+        ),
+        _ => (
+            "/v1/threads/thread_1/runs",
+            json!({"assistant_id": "asst_1", "model": "gpt-4o"}),
+            "/v1/threads/thread_1/runs/",
+        ),
+    };
+    Form { path, body: body.to_string(), content_type: "application/json", shown_at: Some(shown_at) }
+}
+
+fn text(dice: &mut Dice) -> Form {
     let words = "so many words ".repeat(1 + usize::try_from(dice.below(40)).unwrap());
     let said = json!([{"role": "user", "content": words}]);
     let stream = dice.percent(60);
@@ -72,7 +155,7 @@ fn form(dice: &mut Dice) -> (&'static str, String, &'static str) {
         90..95 => ("/v1/chat/completions", json!({"model": "local/chat", "messages": said, "stream": stream})),
         _ => ("/v1/completions", json!({"model": "databricks/dolly-v2-3b", "prompt": words, "stream": stream})),
     };
-    (path, body.to_string(), "application/json")
+    Form { path, body: body.to_string(), content_type: "application/json", shown_at: None }
 }
 
 fn fault(dice: &mut Dice) -> String {

@@ -139,3 +139,21 @@ async fn a_damaged_file_is_set_aside_and_a_newer_one_is_left_alone() {
     gate.stop().await;
     assert!(fs::read(home.journal()).unwrap() == before);
 }
+
+#[tokio::test]
+async fn a_database_that_somebody_else_holds_delays_no_call() {
+    let upstream = Upstream::start(Options::default());
+    let home = Home::toward(&upstream, "");
+    let gate = home.start().await;
+    call(&gate, 1).await;
+    gate.until_journal(|journal| journal["pending"] == 0).await;
+    let other = Connection::open(home.journal()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    call(&gate, 20).await;
+    assert_eq!(requests(&gate).await, 21, "the sums are there at once");
+    assert_eq!(count(&home, "entries"), 1, "nothing could be written");
+    other.execute_batch("ROLLBACK").unwrap();
+    gate.until_journal(|journal| journal["pending"] == 0).await;
+    assert_eq!(count(&home, "entries"), 21);
+    gate.stop().await;
+}

@@ -47,6 +47,20 @@ fn told(words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+#[test]
+fn a_file_is_read_also_where_the_environment_names_a_gate() {
+    let folder = TempDir::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["stats", "--ledger", "none.sqlite"])
+        .env("TOLLGATE_ADMIN", "127.0.0.1:1")
+        .env("TOLLGATE_ADMIN_TOKEN", "token")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("`none.sqlite` cannot be read"), "{told}");
+}
+
 #[tokio::test]
 async fn a_file_says_what_its_gate_says_while_it_writes() {
     let upstream = Upstream::start(Options::default());

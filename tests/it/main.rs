@@ -68,6 +68,8 @@ mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod pains;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 mod questions;

@@ -124,3 +124,17 @@ fn every_question_in_the_documentation_is_answered_while_the_books_are_open() {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sql")).unwrap();
     assert_eq!(files.count(), 7, "every question is tried here");
 }
+
+#[test]
+fn the_questions_of_the_readme_are_those_that_are_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let asked: Vec<&str> =
+        readme.split("```sql\n").skip(1).map(|behind| behind.split("```").next().unwrap_or_default()).collect();
+    assert!(asked.len() >= 2, "{asked:?}");
+    let folder = fs::read_dir(root.join("tests/fixtures/sql")).unwrap();
+    let tested: Vec<String> = folder.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    for question in asked {
+        assert!(tested.iter().any(|tested| tested == question), "not tested: {question}");
+    }
+}

@@ -55,12 +55,15 @@ fn an_unused_spelling_that_is_zero_does_not_hide_the_used_one() {
 }
 
 #[test]
-fn seconds_are_whole() {
+fn seconds_are_whole_and_a_part_of_one_is_one() {
     let seconds =
         |text: &str| read(format!(r#"{{"type":"duration","seconds":{text}}}"#).as_bytes()).map(|usage| usage.seconds);
     assert_eq!(seconds("9"), Ok(Some(9)));
     assert_eq!(seconds("9.0"), Ok(Some(9)));
-    for text in ["9.5", "-1", "1e3", "\"9\"", "9223372036854775808"] {
+    for (text, rounded) in [("8.47", 9), ("0.001", 1), ("0.0", 0), ("9.50", 10)] {
+        assert_eq!(seconds(text), Ok(Some(rounded)), "{text}");
+    }
+    for text in ["-0.5", "8.5e1", "9223372036854775807.5", "\"8.5\"", "-1", "1e3", "\"9\"", "9223372036854775808"] {
         assert_eq!(seconds(text), Err(Nonsense::Count), "{text}");
     }
 }

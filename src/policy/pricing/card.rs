@@ -66,6 +66,13 @@ impl Card {
         self.variant(terms)?.at(input)
     }
 
+    /// The same for several requests whose input is told as one sum; `None` where one of them may have been a long one.
+    pub(crate) fn tariff_of_several(&self, terms: &Terms<'_>, sum: Option<u64>) -> Option<&Tariff> {
+        let variant = self.variant(terms)?;
+        let may_be_long = |tariff: &Tariff| tariff.above > 0 && sum.is_none_or(|sum| sum > tariff.above);
+        if variant.tariffs.iter().any(may_be_long) { None } else { variant.at(sum) }
+    }
+
     /// Whether calls under these terms may have a price.
     pub(crate) fn prices(&self, terms: &Terms<'_>) -> bool {
         let standard = self.variant(terms).and_then(|variant| variant.tariffs.first());

@@ -6,16 +6,21 @@ use super::*;
 fn a_batch_costs_its_own_rates_else_half() {
     let book = book();
     let usage = Usage { cached_input: Some(400_000), ..usage(1_000_000, 1_000_000) };
-    for (model, expected) in [
-        // 600k x 2.5/2 + 400k x 1.25/2 + 1M x 10/2, where the table has no batch rate of cached tokens.
-        ("gpt-4o-2024-08-06", 750_000_000_000 + 250_000_000_000 + 5_000_000_000_000i128),
-        // All of it is long: half of the long rates.
-        ("gpt-5.6", 600_000 * 4_000_000 + 400_000 * 400_000 + 1_000_000 * 15_000_000),
-    ] {
-        assert_eq!(pico(book.cost(&batched(model, &usage))), Some(expected), "{model}");
-        let tiered = Sale { tier: Some("priority"), ..batched(model, &usage) };
-        assert_eq!(pico(book.cost(&tiered)), Some(expected), "a batch has no other tier");
-    }
+    // 600k x 2.5/2 + 400k x 1.25/2 + 1M x 10/2, where the table has no batch rate of cached tokens.
+    let expected = 750_000_000_000 + 250_000_000_000 + 5_000_000_000_000i128;
+    assert_eq!(pico(book.cost(&batched("gpt-4o-2024-08-06", &usage))), Some(expected));
+    let tiered = Sale { tier: Some("priority"), ..batched("gpt-4o-2024-08-06", &usage) };
+    assert_eq!(pico(book.cost(&tiered)), Some(expected), "a batch has no other tier");
+}
+
+#[test]
+fn a_sum_of_many_requests_is_not_taken_for_a_long_one() {
+    let book = book();
+    // Half of the usual rates: surely none of them was a long one.
+    let short = usage(100_000, 1_000);
+    let expected = 100_000 * 2_000_000 + 1_000 * 10_000_000;
+    assert_eq!(pico(book.cost(&batched("gpt-5.6", &short))), Some(expected));
+    assert_eq!(pico(book.cost(&batched("gpt-5.6", &usage(1_000_000, 1_000)))), None, "nobody knows");
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub fn answer(ask: &Ask) -> Script {
     let billed = Billed {
         model: ask.served.clone(),
         input: tally.input,
+        cached: tally.cached,
         endpoint: ask.operation.endpoint(),
         id: ask.id("cmpl-"),
         ..Billed::default()
