@@ -115,7 +115,9 @@ impl Writer {
 
     fn run(mut self) {
         loop {
-            self.shared.wait(self.next_retention.saturating_duration_since(Instant::now()));
+            if self.store.is_some() {
+                self.shared.wait(self.next_retention.saturating_duration_since(Instant::now()));
+            }
             let closing = self.shared.lock().closing;
             if self.store.is_none() {
                 self.reopen();
