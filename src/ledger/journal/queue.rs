@@ -49,7 +49,7 @@ pub(super) struct Inside {
 pub(super) struct Posted {
     pub(super) kept: Arc<Kept>,
     spooled: bool,
-    /// The file knows it as open.
+    /// The file may know it as open.
     pub(super) tabled: bool,
 }
 
@@ -198,21 +198,13 @@ impl Inside {
     /// The file may not know any more which attempts are open.
     pub(super) fn table_again(&mut self) {
         let now = Instant::now();
-        self.fresh = self
-            .open
-            .iter_mut()
-            .map(|(id, open)| {
-                open.tabled = false;
-                (now, Arc::clone(id))
-            })
-            .collect();
+        self.fresh = self.open.keys().map(|id| (now, Arc::clone(id))).collect();
     }
 
     /// Takes back what could not be written.
     pub(super) fn put_back(&mut self, posted: Vec<Posted>, begun: Vec<(Arc<str>, String)>) {
         for (id, _) in begun.into_iter().rev() {
-            if let Some(open) = self.open.get_mut(&id) {
-                open.tabled = false;
+            if self.open.contains_key(&id) {
                 self.fresh.push_front((Instant::now(), id));
             }
         }

@@ -115,7 +115,9 @@ impl Writer {
 
     fn run(mut self) {
         loop {
-            self.shared.wait(self.next_retention.saturating_duration_since(Instant::now()));
+            if self.store.is_some() {
+                self.shared.wait(self.next_retention.saturating_duration_since(Instant::now()));
+            }
             let closing = self.shared.lock().closing;
             if self.store.is_none() {
                 self.reopen();
@@ -215,9 +217,11 @@ impl Writer {
                 let old = inside.segment.replace(next);
                 inside.retired.extend(old.map(Segment::into_path));
             }
-            // What was spilled may be in a segment that is still written; then it waits for a later turn.
-            let spilled = if turned || inside.segment.is_none() { inside.spilled } else { 0 };
-            let retired = std::mem::take(&mut inside.retired);
+            // What was spilled may be in a segment that is still written; then it waits for a later turn, and so do the
+            // segments that are done with, as it may be in them as well.
+            let whole = turned || inside.segment.is_none() || inside.spilled == 0;
+            let spilled = if whole { inside.spilled } else { 0 };
+            let retired = if whole { std::mem::take(&mut inside.retired) } else { Vec::new() };
             let begun = inside.tabling(all || !retired.is_empty());
             let posted: Vec<Posted> = inside.queue.drain(..).collect();
             inside.writing = posted.len() as u64;
@@ -227,7 +231,9 @@ impl Writer {
             return;
         }
         let registry = &self.books.registry;
-        let caught_up = if spilled > 0 { replay(store, &retired, registry, Whose::Living).map(drop) } else { Ok(()) };
+        let mut spool = retired.chunks(1).take(if spilled > 0 { retired.len() } else { 0 });
+        // One after the other, so that not all of them are in memory at once.
+        let caught_up = spool.try_for_each(|one| replay(store, one, registry, Whose::Living).map(drop));
         let group = Group {
             entries: posted.iter().map(|one| (&one.kept.entry, &one.kept.key, Some(one.kept.number))).collect(),
             begun: &begun,

@@ -61,6 +61,12 @@ impl Default for Account {
 }
 
 impl Account {
+    /// In how many times something was spent that is remembered.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Makes the sum that of the time in which `hour` lies. A clock that goes back finds what was spent there.
     pub(super) fn turn_to(&mut self, per: Per, hour: i64) {
         if self.hour == hour {
@@ -73,7 +79,10 @@ impl Account {
         }
         self.window = window;
         let span = self.window.end.saturating_sub(self.window.start);
-        self.slots = self.slots.split_off(&self.window.start.saturating_sub(span));
+        // What is old by a clock that has leapt ahead may count again, so that it goes only for want of room.
+        if self.slots.len() as u64 > span.unsigned_abs().saturating_mul(2).saturating_add(SPARE) {
+            self.slots = self.slots.split_off(&self.window.start.saturating_sub(span));
+        }
         self.sum = Slot::default();
         for slot in self.slots.range(self.window.clone()).map(|(_, slot)| *slot) {
             self.sum.add(slot);
@@ -230,3 +239,6 @@ impl Serialize for Shown {
         serializer.collect_map(Side::ALL.into_iter().filter_map(|side| Some((side.name(), self.0.glob(side)?))))
     }
 }
+
+/// Slots that are remembered beside those of the time and the one before.
+const SPARE: u64 = 24;

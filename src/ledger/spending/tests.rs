@@ -143,6 +143,41 @@ fn a_call_counts_in_the_time_in_which_it_began_and_every_time_begins_anew() {
 }
 
 #[test]
+fn a_clock_that_leaps_ahead_and_back_finds_what_was_spent() {
+    for per in [Per::Hour, Per::Day, Per::Month, Per::Rolling(48)] {
+        let ledger = held(vec![budget(20, per)]);
+        ledger.post(spent(20, NOON, None));
+        let far = "2036-11-25T12:00:00Z";
+        ask(&ledger, 10, far, None).unwrap();
+        ledger.post(spent(5, far, None));
+        assert_eq!(one(&ledger, far).spent, Cost(5), "{per}");
+        assert!(ask(&ledger, 1, NOON, None).is_err(), "{per}");
+        assert_eq!(one(&ledger, NOON).spent, Cost(20), "{per}");
+        // What is read back comes in any order.
+        for order in [[far, NOON], [NOON, far]] {
+            let ledger = held(vec![budget(20, per)]);
+            order.into_iter().for_each(|time| ledger.post(spent(7, time, None)));
+            assert_eq!(one(&ledger, NOON).spent, Cost(7), "{per}");
+        }
+    }
+}
+
+#[test]
+fn spending_of_long_ago_takes_no_room_without_end() {
+    let ledger = held(vec![budget(1, Per::Hour)]);
+    for hour in 0..1000 {
+        ledger.post(spent(
+            1,
+            &(NOON.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hour)).to_string(),
+            None,
+        ));
+    }
+    let spending = ledger.0.spending.get().unwrap();
+    let slots: usize = lock(&spending.0[0].inside).accounts.values().map(Account::slots).sum();
+    assert!(slots < 100, "{slots}");
+}
+
+#[test]
 fn values_are_counted_together_or_each_by_itself() {
     let label = |glob: &str| Only { label: Some(glob.into()), ..Only::default() };
     let together = Budget { only: label("team-*"), ..budget(10, Per::Day) };

@@ -94,6 +94,37 @@ fn a_folder_that_cannot_be_written_is_waited_for() {
 }
 
 #[test]
+fn a_folder_that_can_be_written_again_is_found_also_while_nothing_comes() {
+    let folder = TempDir::new().unwrap();
+    let blocker = folder.path().join("data");
+    fs::write(&blocker, "not a folder").unwrap();
+    let ledger = open(&blocker.join("j"));
+    // It tries once more at once, and then waits.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::remove_file(&blocker).unwrap();
+    until_written(&ledger);
+}
+
+#[test]
+fn an_attempt_that_ends_while_the_file_is_held_is_not_open_in_it_afterwards() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("j");
+    let ledger = open(&path);
+    ledger.begin(&numbered(1));
+    until("it is in the file", || number(&path, "SELECT count(*) FROM open") == 1);
+    let held = Connection::open(&path).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    ledger.post(numbered(2));
+    until("it says so", || ledger.journal().state == State::Degraded);
+    held.execute_batch("ROLLBACK").unwrap();
+    // Just after it is opened again, before its attempts are told to it.
+    until("it is open", || ledger.journal().state == State::Ok);
+    ledger.post(numbered(1));
+    until_written(&ledger);
+    assert_eq!(number(&path, "SELECT count(*) FROM open"), 0);
+}
+
+#[test]
 fn what_comes_while_the_file_cannot_be_opened_survives_a_kill() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("j");
