@@ -116,7 +116,7 @@ impl Writer {
     fn run(mut self) {
         loop {
             if self.store.is_some() {
-                self.shared.wait(self.next_retention.saturating_duration_since(Instant::now()));
+                self.shared.wait(self.next_duty().saturating_duration_since(Instant::now()));
             }
             let closing = self.shared.lock().closing;
             if self.store.is_none() {
@@ -134,6 +134,12 @@ impl Writer {
                 self.patience = (self.patience * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+
+    /// When there is something to do though nothing comes.
+    fn next_duty(&self) -> Instant {
+        let spools = self.shared.lock().segment.is_some();
+        if spools { self.next_retention } else { self.next_retention.min(self.next_mending) }
     }
 
     fn open(&mut self) -> Result<Option<Loaded>, Trouble> {

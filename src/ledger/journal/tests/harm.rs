@@ -125,6 +125,18 @@ fn an_attempt_that_ends_while_the_file_is_held_is_not_open_in_it_afterwards() {
 }
 
 #[test]
+fn a_spool_that_was_given_up_is_made_again_also_while_nothing_comes() {
+    let folder = TempDir::new().unwrap();
+    let ledger = open(&folder.path().join("j"));
+    // As where a record could not be appended; it is too early yet to make another one.
+    let given_up = ledger.0.journal.as_ref().unwrap().shared.lock().segment.take();
+    assert!(given_up.is_some());
+    ledger.post(numbered(1));
+    until_written(&ledger);
+    assert_eq!(ledger.journal().lost, 0);
+}
+
+#[test]
 fn what_comes_while_the_file_cannot_be_opened_survives_a_kill() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("j");
