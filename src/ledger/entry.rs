@@ -109,6 +109,10 @@ pub enum Ingress {
     Connect,
     /// An absolute URL sent to the proxy.
     Forward,
+    /// SOCKS5, intercepted.
+    Socks5,
+    /// A connection that the system led to the gate, intercepted.
+    Transparent,
 }
 
 /// A model under its names, each at most 128 bytes.

@@ -83,7 +83,7 @@ pub(super) fn entry() -> BoxedStrategy<Entry> {
         calls.chain(Socket::ALL.map(Endpoint::Socket)).chain([Endpoint::Models, Endpoint::Other]).collect();
     let who = (any::<std::net::IpAddr>(), maybe(), maybe(), maybe(), maybe(), maybe())
         .prop_map(|(address, process, path, agent, label, key)| Client { address, process, path, agent, label, key });
-    let ways = proptest::sample::select(vec![Ingress::BaseUrl, Ingress::Connect, Ingress::Forward]);
+    let ways = proptest::sample::select(WAYS.to_vec());
     let outcomes = proptest::sample::select(vec![
         Outcome::ClientClosed,
         Outcome::Ok,
@@ -179,7 +179,7 @@ fn the_words_are_those_of_json() {
         }
     }
     holds(&[Basis::Reported, Basis::Counted, Basis::Estimated, Basis::None]);
-    holds(&[Ingress::BaseUrl, Ingress::Connect, Ingress::Forward]);
+    holds(&WAYS);
     holds(&[AfterClose::Cancelled, AfterClose::Drained, AfterClose::GivenUp]);
     holds(&[RouteKind::Custom, RouteKind::Duplicate, RouteKind::Origin]);
     holds(&[Outcome::ClientClosed, Outcome::Ok, Outcome::Refused, Outcome::Timeout]);
@@ -252,3 +252,7 @@ fn number(path: &Path, question: &str) -> i64 {
 fn requests(ledger: &Ledger) -> u64 {
     ledger.stats(&StatsQuery::default()).totals.totals.requests
 }
+
+/// Every way in.
+const WAYS: [Ingress; 5] =
+    [Ingress::BaseUrl, Ingress::Connect, Ingress::Forward, Ingress::Socks5, Ingress::Transparent];
