@@ -17,7 +17,7 @@ CREATE TABLE entries (
   client_agent      TEXT,
   client_label      TEXT,
   client_key        TEXT,                 -- a fingerprint of the key that was sent, of use on this installation only
-  ingress           TEXT NOT NULL,        -- base-url, connect or forward
+  ingress           TEXT NOT NULL,        -- base-url, connect, forward, socks5 or transparent
   host              TEXT NOT NULL,        -- the host that the client asked for
   endpoint          TEXT NOT NULL,        -- such as /v1/chat/completions, or other
   stream            INTEGER NOT NULL,     -- 0 or 1

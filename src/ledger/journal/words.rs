@@ -50,6 +50,8 @@ impl Word for Ingress {
             Self::BaseUrl => "base-url",
             Self::Connect => "connect",
             Self::Forward => "forward",
+            Self::Socks5 => "socks5",
+            Self::Transparent => "transparent",
         }
     }
 }
