@@ -121,8 +121,9 @@ impl Guard {
             .get_all(SEC_FETCH_SITE)
             .iter()
             .any(|site| site.as_bytes() != b"same-origin" && site.as_bytes() != b"none");
-        let own =
-            |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://").is_some_and(|host| self.knows(host, reached));
+        let own = |origin: &HeaderValue| {
+            origin.as_bytes().strip_prefix(b"http://").is_some_and(|host| self.knows(host, reached))
+        };
         cross_site || !headers.get_all(ORIGIN).iter().all(own)
     }
 }

@@ -91,7 +91,8 @@ pub(crate) async fn pac(State(surface): State<Arc<Surface>>, ConnectInfo(reached
         Some(reached) if surface.proxy.ip().is_unspecified() => SocketAddr::new(reached.ip(), surface.proxy.port()),
         _ => surface.proxy,
     };
-    of_type(pac::TYPE, pac::script(&surface.policy.now(), proxy))
+    let policy = surface.policy.now();
+    of_type(pac::TYPE, pac::script(&policy.interception, policy.auditing, proxy))
 }
 
 fn custom(model: &CustomModel) -> Value {

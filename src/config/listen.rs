@@ -30,7 +30,8 @@ impl Listen {
         let fields = top.find("listen").and_then(|field| field.fields(&KEYS));
         let users = fields.as_ref().and_then(|fields| fields.given("users"));
         // What is listed counts here, also where it has mistakes of its own.
-        let has_users = users.as_ref().is_some_and(|field| matches!(field.shape(), Shape::List(list) if !list.is_empty()));
+        let has_users =
+            users.as_ref().is_some_and(|field| matches!(field.shape(), Shape::List(list) if !list.is_empty()));
         let keep = |key: &str, field: &Field<'_>| {
             let address = address(field)?;
             if address.ip().is_loopback() {

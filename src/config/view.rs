@@ -7,8 +7,8 @@ use std::path::Path;
 use http::HeaderName;
 use serde_json::{Map, Number, Value, json};
 
-use crate::config::auditing;
 use crate::config::amount::{duration_text, rate_text, size_text};
+use crate::config::auditing;
 use crate::config::budgets;
 use crate::config::duplicates::{self, Auth};
 use crate::config::line::{self, CLIENTS_KEY};

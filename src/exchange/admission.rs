@@ -69,9 +69,9 @@ mod tests {
 
     #[test]
     fn from_elsewhere_only_a_users_password_opens_and_each_request_must_bring_it() {
-        let keepers = Keepers::new([("team", "secret"), ("other", "x:y")].map(|(name, password)| {
-            (Arc::from(name), Secret::new(password))
-        }));
+        let keepers = Keepers::new(
+            [("team", "secret"), ("other", "x:y")].map(|(name, password)| (Arc::from(name), Secret::new(password))),
+        );
         let elsewhere = peer("192.0.2.7");
         let user = |headers: &HeaderMap| admit(&elsewhere, &keepers, headers).map(|user| user.unwrap().to_string());
         assert_eq!(user(&HeaderMap::new()), Err(Fault::unauthenticated()));

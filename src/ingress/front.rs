@@ -107,7 +107,8 @@ impl Front {
     /// For who reached the gate where this client did: its own address, never the name under which it was asked.
     fn pac(&self) -> Response<Answer> {
         let Some(reached) = self.peer.reached else { return Fault::internal().answer() };
-        portal::script(pac::script(&self.house.relay.policy(), reached))
+        let policy = self.house.relay.policy();
+        portal::script(pac::script(&policy.interception, policy.auditing, reached))
     }
 
     async fn relay(&self, request: Request<Incoming>, user: Option<Arc<str>>) -> Response<Answer> {

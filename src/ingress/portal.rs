@@ -49,7 +49,8 @@ pub fn script(script: String) -> Response<Answer> {
 /// What is said to who asks for the script under a name that is not the gate's.
 pub fn foreign_pac(reached: Option<SocketAddr>) -> Response<Answer> {
     let remedy = reached.map_or_else(String::new, |at| format!("; ask for `http://{at}{}`", pac::PATH));
-    let message = format!("the gate gives its PAC under its own address only, and the request names another host{remedy}");
+    let message =
+        format!("the gate gives its PAC under its own address only, and the request names another host{remedy}");
     Fault::client(StatusCode::MISDIRECTED_REQUEST, Some("misdirected_request"), message).answer()
 }
 

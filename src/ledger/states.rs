@@ -30,7 +30,8 @@ fn abandoned(seen: &Seen) -> Measure {
 }
 
 fn passed_unseen(tunnels: Tunnelled) -> [Measure; 3] {
-    let Tunnelled { connections, bytes_up, bytes_down, unmetered_ai, mtls, pinned, bypassed, webrtc_calls, upgrades } = tunnels;
+    let Tunnelled { connections, bytes_up, bytes_down, unmetered_ai, mtls, pinned, bypassed, webrtc_calls, upgrades } =
+        tunnels;
     let gaps = [
         ("bypassed", bypassed),
         ("mtls", mtls),

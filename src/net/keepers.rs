@@ -66,9 +66,10 @@ mod tests {
 
     #[test]
     fn only_a_user_with_its_own_whole_password_is_let_in() {
-        let keepers = Keepers::new([("team-a", "alpha"), ("team-b", "beta:x")].map(|(name, password)| {
-            (Arc::from(name), Secret::new(password))
-        }));
+        let keepers = Keepers::new(
+            [("team-a", "alpha"), ("team-b", "beta:x")]
+                .map(|(name, password)| (Arc::from(name), Secret::new(password))),
+        );
         for (user, password, admitted) in [
             ("team-a", "alpha", Some("team-a")),
             ("team-b", "beta:x", Some("team-b")),

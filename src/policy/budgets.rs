@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_budget_may_refuse_whoever_is_not_known_to_be_another() {
-        let budget = |only: Only, then| Budget { name: "b".into(), only, each: None, limit: Cost(1), per: Per::Day, then };
+        let budget =
+            |only: Only, then| Budget { name: "b".into(), only, each: None, limit: Cost(1), per: Per::Day, then };
         let team = Only { label: Some("team-*".into()), ..Only::default() };
         let curl = Only { process: Some("curl".into()), model: Some("gpt-4o".into()), ..Only::default() };
         for (only, then, label, process, may) in [

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::policy::Policy;
+use crate::policy::auditing::Auditing;
+use crate::policy::interception::Interception;
 
 /// The path at which the script is asked for.
 pub const PATH: &str = "/proxy.pac";
@@ -14,10 +15,10 @@ pub const TYPE: &str = "application/x-ns-proxy-autoconfig";
 ///
 /// Written for the oldest engines that still read such scripts. Where auditing is not mandatory, a browser that does not
 /// reach the gate goes past it.
-pub fn script(policy: &Policy, proxy: SocketAddr) -> String {
-    let hosts: Vec<String> = policy.interception.hosts().iter().map(|pattern| quoted(pattern.name())).collect();
+pub fn script(interception: &Interception, auditing: Auditing, proxy: SocketAddr) -> String {
+    let hosts: Vec<String> = interception.hosts().iter().map(|pattern| quoted(pattern.name())).collect();
     let (hosts, proxy) = (hosts.join(", "), SocketAddr::new(proxy.ip().to_canonical(), proxy.port()));
-    let fallback = if policy.auditing.mandatory { "" } else { "; DIRECT" };
+    let fallback = if auditing.mandatory { "" } else { "; DIRECT" };
     let way = quoted(&format!("PROXY {proxy}{fallback}"));
     format!(
         "\
@@ -60,14 +61,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::auditing::Auditing;
-    use crate::policy::interception::Interception;
-
-    fn policy(hosts: &[&str], mandatory: bool) -> Policy {
-        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        let auditing = Auditing { mandatory, ..Auditing::default() };
-        Policy { interception: Interception::new(hosts), auditing, ..Policy::default() }
-    }
 
     #[test]
     fn the_script_names_the_hosts_and_the_way_with_or_without_one_around_the_gate() {
@@ -77,7 +70,9 @@ mod tests {
             (false, "[::1]:1", r#""PROXY [::1]:1; DIRECT""#),
             (true, "[::ffff:192.0.2.7]:8484", r#""PROXY 192.0.2.7:8484""#),
         ] {
-            let script = script(&policy(&["API.openai.com", "eu.example.com."], mandatory), proxy.parse().unwrap());
+            let hosts = ["API.openai.com", "eu.example.com."].map(|host| host.parse().unwrap());
+            let auditing = Auditing { mandatory, ..Auditing::default() };
+            let script = script(&Interception::new(hosts.into()), auditing, proxy.parse().unwrap());
             assert!(script.contains(&format!("return {way};")), "{script}");
             assert!(script.contains(r#"var hosts = ["api.openai.com", "eu.example.com"];"#), "{script}");
             assert_eq!(script.matches("DIRECT").count(), if mandatory { 2 } else { 3 });
@@ -87,6 +82,9 @@ mod tests {
     #[test]
     fn no_name_ends_its_text() {
         assert_eq!(quoted("a.b-c_d"), r#""a.b-c_d""#);
-        assert_eq!(quoted("a\"; x\\\n</script>\u{2028}é"), r#""a\u0022; x\u005c\u000a\u003c\u002fscript\u003e\u2028\u00e9""#);
+        assert_eq!(
+            quoted("a\"; x\\\n</script>\u{2028}é"),
+            r#""a\u0022; x\u005c\u000a\u003c\u002fscript\u003e\u2028\u00e9""#
+        );
     }
 }

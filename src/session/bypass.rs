@@ -33,7 +33,6 @@ pub async fn accepted(arrival: &Arrival, house: &House) {
 
 /// Notes that a client has refused the certificate; says so where that is news, and begins a bypass where it settles it.
 pub async fn refused(arrival: &Arrival, house: &Rc<House>, error: &io::Error) {
-    house.ledger.gap(Gap::Pinned);
     let client = client(arrival).await;
     let allowed = allowed(arrival, house);
     let refusal = house.pinned.refused(&client, Instant::now(), allowed.ok());
@@ -43,7 +42,9 @@ pub async fn refused(arrival: &Arrival, house: &Rc<House>, error: &io::Error) {
             %program, %host, client = %arrival.peer.address, %error,
             "a client did not take the gate's certificate; does it trust certs/ca.pem?"
         ),
-        Refusal::Again => tracing::debug!(%program, %host, %error, "a client did not take the gate's certificate again"),
+        Refusal::Again => {
+            tracing::debug!(%program, %host, %error, "a client did not take the gate's certificate again")
+        }
         Refusal::Settled => {
             let remedy = remedy(program, house.authority.dir());
             let then = match allowed {
@@ -59,6 +60,8 @@ pub async fn refused(arrival: &Arrival, house: &Rc<House>, error: &io::Error) {
             }
         }
     }
+    // Who reads of a refusal finds what came of it.
+    house.ledger.gap(Gap::Pinned);
 }
 
 /// Whether a client went because of the certificate that it was shown, `after` having seen it.

@@ -76,7 +76,8 @@ impl Connector {
     /// A root that is no certificate.
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
         let ConnectorParts { own_ports, resolve, reach, limit, roots, own_root, shared_roots } = parts;
-        let connector = Self { own_ports, resolve, reach, limit, roots, own_root, shared_roots, configs: Mutex::default() };
+        let connector =
+            Self { own_ports, resolve, reach, limit, roots, own_root, shared_roots, configs: Mutex::default() };
         connector.config(None, Offer::Both)?;
         Ok(connector)
     }

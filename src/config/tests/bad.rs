@@ -9,8 +9,16 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     ("{} x", "1:4", "not JSON5: trailing characters"),
     ("\u{feff}{\n  lsten: {}}", "2:3", "unknown key `lsten`"),
     ("{workers: 1, /* x */ workers: 2}", "1:22", "key `workers` stands twice"),
-    ("{listen: {proxy: '0.0.0.0:80'}}", "1:18", "listen.proxy is reached from other machines, so that it needs `listen.users`"),
-    ("{listen: {admin: '[::]:1'}}", "1:18", "listen.admin is reached from other machines, so that it needs `admin.token`"),
+    (
+        "{listen: {proxy: '0.0.0.0:80'}}",
+        "1:18",
+        "listen.proxy is reached from other machines, so that it needs `listen.users`",
+    ),
+    (
+        "{listen: {admin: '[::]:1'}}",
+        "1:18",
+        "listen.admin is reached from other machines, so that it needs `admin.token`",
+    ),
     (
         "{listen: {admin: '127.0.0.1'}}",
         "1:18",
