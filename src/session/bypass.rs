@@ -12,6 +12,7 @@ use rustls::AlertDescription;
 use crate::ledger::bypasses::Bypass;
 use crate::ledger::tunnels::Gap;
 use crate::net::host::Host;
+use crate::net::reach::Asker;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
 use crate::session::pinned::{Client, ENOUGH, Refusal};
@@ -124,9 +125,11 @@ fn begin(client: Client, time: Duration, house: &Rc<House>) {
 async fn client(host: &Host, arrival: &Arrival) -> Client {
     let peer = &arrival.peer;
     peer.program.settled().await;
+    let program = peer.program.program();
     let address = || peer.address.to_canonical().to_string().into();
     Client {
-        program: peer.program.program().map_or_else(address, |program| Arc::clone(&program.path)),
+        program: program.map_or_else(address, |program| Arc::clone(&program.path)),
+        known: program.is_some() || peer.asker() == Asker::Elsewhere,
         label: arrival.label.label().cloned(),
         host: host.clone(),
     }
