@@ -9,6 +9,8 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+mod pac;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 pub mod script;
