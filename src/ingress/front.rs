@@ -158,10 +158,10 @@ impl Front {
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
             let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
-            if verdict.is_none() {
-                return logged(Box::pin(follow(stream, upstream, arrival, house)).await);
+            match verdict {
+                Some(_) => tunnel(stream, upstream, house).await,
+                None => logged(Box::pin(follow(stream, upstream, arrival, house)).await),
             }
-            tunnel(stream, upstream, house).await;
         });
         Response::new(Answer::empty())
     }
