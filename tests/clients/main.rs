@@ -11,6 +11,8 @@ pub mod gate;
 #[cfg(test)]
 mod prices;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 pub mod script;
 #[cfg(test)]
 pub mod server;
