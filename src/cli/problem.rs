@@ -45,7 +45,8 @@ impl Problem {
         let mut said: Vec<&str> =
             lines.filter_map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("  "))).collect();
         let innermost = said.pop().unwrap_or(otherwise).to_owned();
-        let error = said.iter().rev().fold(anyhow::Error::msg(innermost), |inner, outer| inner.context((*outer).to_owned()));
+        let error =
+            said.iter().rev().fold(anyhow::Error::msg(innermost), |inner, outer| inner.context((*outer).to_owned()));
         Self { error, hints, code: 1 }
     }
 

@@ -92,7 +92,13 @@ fn led(
     });
     let hosts: Vec<&str> = intercepted.iter().map(HostPattern::name).collect();
     let own = [set(OWN_PROXY, proxy.into()), set(OWN_HOSTS, hosts.join(",").into())];
-    proxies.chain(replaced).chain(sparing).chain(sparing_replaced).chain([set(NODE_PROXY, "1".into())]).chain(own).collect()
+    proxies
+        .chain(replaced)
+        .chain(sparing)
+        .chain(sparing_replaced)
+        .chain([set(NODE_PROXY, "1".into())])
+        .chain(own)
+        .collect()
 }
 
 /// No proxy variables at all.
@@ -113,7 +119,12 @@ fn trusting(files: &Files, now: &dyn Fn(&str) -> Option<OsString>) -> Vec<Variab
     all.push(set(OWN_TRUST, path(&files.bundle)));
     all.extend(files.wget.as_deref().map(|file| set(WGET, path(file))));
     // An empty first part stands for the folders that PHP was built with.
-    all.extend(files.php.as_deref().map(|folder| set(PHP, appended(Some(now(PHP.0).unwrap_or_default()), folder.as_os_str(), ":"))));
+    all.extend(
+        files
+            .php
+            .as_deref()
+            .map(|folder| set(PHP, appended(Some(now(PHP.0).unwrap_or_default()), folder.as_os_str(), ":"))),
+    );
     all.extend(files.python.as_deref().map(|folder| set(PYTHON, prepended(folder.as_os_str(), now(PYTHON.0)))));
     all
 }
@@ -197,10 +208,7 @@ const SPARING_REPLACED: [Row; 4] = [
 ];
 
 /// What adds to a runtime's trust.
-const ADDING: [Row; 2] = [
-    ("NODE_EXTRA_CA_CERTS", "Node, Bun, npm, yarn; Deno from 2.8"),
-    ("DENO_CERT", "Deno"),
-];
+const ADDING: [Row; 2] = [("NODE_EXTRA_CA_CERTS", "Node, Bun, npm, yarn; Deno from 2.8"), ("DENO_CERT", "Deno")];
 
 /// What replaces it.
 const REPLACING: [Row; 9] = [

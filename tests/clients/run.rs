@@ -85,15 +85,19 @@ fn callers(folder: &TempDir) -> Vec<Caller> {
     let kind = "content-type: application/json";
     let mut all = vec![
         caller("curl", &["curl", "-sS", URL, "-H", header, "-H", kind, "-d", BODY]),
-        caller(
-            "wget",
-            &["wget", "-q", "-O", "-", "--header", header, "--header", kind, "--post-data", BODY, URL],
-        ),
+        caller("wget", &["wget", "-q", "-O", "-", "--header", header, "--header", kind, "--post-data", BODY, URL]),
         caller("urllib", &[&three, "-c", &URLLIB.replace("BODY", BODY)]),
         caller("openai-python-3", &[&three, "-c", OPENAI_PYTHON]),
         caller("openai-python-1", &[&one, "-c", OPENAI_PYTHON]),
         caller("requests", &[&requests, "-c", &REQUESTS.replace("BODY", BODY)]),
-        caller("httpx", &[&requests, "-c", &REQUESTS.replace("requests", "httpx").replace("data=", "content=").replace("BODY", BODY)]),
+        caller(
+            "httpx",
+            &[
+                &requests,
+                "-c",
+                &REQUESTS.replace("requests", "httpx").replace("data=", "content=").replace("BODY", BODY),
+            ],
+        ),
         caller("certifi", &[&requests, "-c", &CERTIFI.replace("BODY", BODY)]),
         caller("aiohttp", &[&requests, "-c", &AIOHTTP.replace("BODY", BODY)]),
         caller("node-https", &["node", "-e", &NODE_HTTPS.replace("BODY", BODY)]),

@@ -91,8 +91,8 @@ fn close_inherited() {}
 
 /// Any port in place of the default one if that is taken.
 fn free_instead(at: SocketAddr, default: u16) -> Option<String> {
-    let taken = is_default(at, default)
-        && TcpListener::bind(at).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+    let taken =
+        is_default(at, default) && TcpListener::bind(at).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
     taken.then(|| "127.0.0.1:0".into())
 }
 

@@ -45,11 +45,7 @@ impl Prepared {
 ///
 /// # Errors
 /// No authority yet, or a folder that cannot be written.
-pub fn prepare(
-    loaded: &Loaded,
-    modules: bool,
-    now: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Prepared, Problem> {
+pub fn prepare(loaded: &Loaded, modules: bool, now: &dyn Fn(&str) -> Option<OsString>) -> Result<Prepared, Problem> {
     let certs = &loaded.setup.certs;
     let folder = state(now).unwrap_or_else(|| certs.join("run"));
     let (trust, code) = (folder.join("trust"), folder.join("modules"));
@@ -78,7 +74,9 @@ pub fn prepare(
     let mut warnings: Vec<String> = all
         .skipped
         .iter()
-        .map(|(path, cause)| format!("`{}` is trusted by your environment, but not wholly used: {cause}", path.display()))
+        .map(|(path, cause)| {
+            format!("`{}` is trusted by your environment, but not wholly used: {cause}", path.display())
+        })
         .collect();
     let bundle = keep(&trust, "bundle.pem", all.pem().as_bytes()).map_err(failed)?;
 
