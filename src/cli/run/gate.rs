@@ -199,7 +199,12 @@ fn start(folder: &Folder, args: &RunArgs, outer: Option<&Outer>) -> Result<Runni
     let mut child = spawned.context("cannot start a gate")?;
     let mut said = String::new();
     if let Some(out) = child.stdout.take() {
-        let _ = BufReader::new(out).read_line(&mut said);
+        let mut out = BufReader::new(out);
+        let _ = out.read_line(&mut said);
+        if !said.starts_with(READY) {
+            // What is wrong stands in the log when the process has ended, and with it this.
+            let _ = out.read_to_end(&mut Vec::new());
+        }
     }
     // It has left a process of its own behind.
     let _ = child.wait();
