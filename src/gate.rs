@@ -1,5 +1,8 @@
 //! The whole running program: every part built once, started, drained, closed.
 
+mod crew;
+pub mod error;
+pub mod listeners;
 pub mod repricer;
 mod reviser;
 
@@ -7,26 +10,24 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 
+use self::crew::Crew;
+use self::error::GateError;
+use self::listeners::{Given, Listeners};
 use self::reviser::Parts;
-use crate::admin;
 use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
-use crate::ca::error::CaError;
 use crate::ca::marker::open_marker;
 use crate::config::load::Loaded;
 use crate::config::setup::CollectorSetup;
-use crate::ingress::accept::accept;
-use crate::ingress::worker::{Common, Worker};
+use crate::ingress::worker::Common;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
-use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
@@ -35,16 +36,18 @@ use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
-use crate::upstream::connect::{Connector, ConnectorParts, TrustError};
+use crate::upstream::connect::{Connector, ConnectorParts};
 use crate::upstream::pool::PoolLimits;
 
 /// What the gate finds around it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Surroundings {
     /// Certificate files that the user's environment already trusts; they go into the bundle.
     pub inherited: Vec<PathBuf>,
     /// Where models of the Hugging Face hub are; `None` looks for none.
     pub hub: Option<HubSettings>,
+    /// Listeners that were opened before; what is missing is opened here.
+    pub given: Vec<Given>,
 }
 
 /// A running gate; stops when it is dropped.
@@ -67,11 +70,10 @@ impl Gate {
     /// # Errors
     /// A listener, the authority or a root that cannot be had; nothing is left running.
     pub fn start(loaded: Loaded, surroundings: Surroundings) -> Result<Self, GateError> {
-        let Surroundings { inherited, hub } = surroundings;
+        let Surroundings { inherited, hub, given } = surroundings;
         let Loaded { setup, policy, view, lines, .. } = loaded;
-        let proxy = bind("listen.proxy", setup.proxy)?;
-        let admin = bind("listen.admin", setup.admin)?;
-        let (proxy_at, admin_at) = (address(&proxy)?, address(&admin)?);
+        let listeners = Listeners::open(&setup, given)?;
+        let (proxy_at, admin_at) = (address(&listeners.proxy)?, address(&listeners.admin)?);
         let permitted: Vec<String> =
             policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
         let authority = Authority::open(&setup.certs, &permitted)?;
@@ -129,7 +131,8 @@ impl Gate {
             reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
             ready: Arc::new(AtomicBool::new(true)),
         };
-        let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
+        let hidden = common.stopping.clone();
+        let thread = Crew { workers: setup.workers, common, hidden }.launch(listeners, surface)?;
         Ok(Self {
             admin: admin_at,
             authority,
@@ -198,43 +201,6 @@ impl Drop for Gate {
     }
 }
 
-/// How many workers, and what they share.
-struct Crew {
-    workers: usize,
-    common: Common,
-}
-
-/// Starts the workers, then the thread that accepts and shows the books.
-fn launch(
-    proxy: StdListener,
-    admin: StdListener,
-    crew: Crew,
-    surface: Surface,
-) -> Result<thread::JoinHandle<()>, GateError> {
-    let Crew { workers, common } = crew;
-    let workers: Vec<Worker> =
-        (0..workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let (proxy, admin) = {
-        let _inside = runtime.enter();
-        (TcpListener::from_std(proxy)?, TcpListener::from_std(admin)?)
-    };
-    let limit = common.limits.connections;
-    let stopping = common.stopping;
-    let thread = thread::Builder::new().name("gate".into()).spawn(move || {
-        let ready = Arc::clone(&surface.ready);
-        let stopped = stopping.clone();
-        // The books stay visible while the workers finish what is open.
-        let books = admin::serve(admin, surface, async move { stopped.reached(Phase::Halting).await });
-        let books = runtime.spawn(books);
-        runtime.block_on(accept(proxy, &workers, limit, &stopping));
-        ready.store(false, Ordering::Relaxed);
-        runtime.block_on(finished(workers));
-        books.abort();
-    })?;
-    Ok(thread)
-}
-
 /// What sends metrics and spans, where the owner named a collector.
 fn exporter(setup: Option<CollectorSetup>, common: &Common) -> io::Result<Exporter> {
     let Some(setup) = setup else { return Ok(Exporter::default()) };
@@ -246,17 +212,6 @@ fn exporter(setup: Option<CollectorSetup>, common: &Common) -> io::Result<Export
     )
 }
 
-/// Waits for the workers without stopping the books.
-async fn finished(workers: Vec<Worker>) {
-    let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
-    let _ = joined.await;
-}
-
-fn bind(key: &'static str, at: SocketAddr) -> Result<StdListener, GateError> {
-    let bound = StdListener::bind(at).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|source| GateError::Listen { key, at, source })
-}
-
 fn address(listener: &StdListener) -> Result<SocketAddr, GateError> {
     Ok(listener.local_addr()?)
 }
@@ -265,50 +220,4 @@ fn seed() -> Result<u64, GateError> {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| GateError::Random)?;
     Ok(u64::from_ne_bytes(bytes))
-}
-
-/// Why a gate did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum GateError {
-    /// Another gate keeps its books in the same file.
-    #[error(transparent)]
-    Books(#[from] Taken),
-    /// The certificate authority.
-    #[error(transparent)]
-    Ca(#[from] CaError),
-    /// An address that cannot be listened on.
-    #[error("cannot listen on {at} (`{key}`)")]
-    Listen {
-        /// Which setting.
-        key: &'static str,
-        /// The address.
-        at: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// No randomness.
-    #[error("the system gives no random numbers")]
-    Random,
-    /// Threads or runtimes.
-    #[error("the system refuses what the gate needs to run")]
-    System(#[from] io::Error),
-    /// Roots for upstreams.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-}
-
-impl GateError {
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Books(_) => Some("stop that gate, or give this one a file of its own as `ledger.path`".into()),
-            Self::Ca(error) => error.hint(),
-            Self::Listen { key, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                let flag = if *key == "listen.admin" { "--admin" } else { "--proxy" };
-                Some(format!("is another gate running? stop it, or choose another port with {flag} 127.0.0.1:PORT"))
-            }
-            Self::Listen { key, .. } => Some(format!("choose another address for `{key}`")),
-            Self::Random | Self::System(_) | Self::Trust(_) => None,
-        }
-    }
 }

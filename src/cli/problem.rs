@@ -6,7 +6,7 @@ use std::io;
 use crate::ca::error::CaError;
 use crate::cli::ask::AskError;
 use crate::config::mistake::ConfigError;
-use crate::gate::GateError;
+use crate::gate::error::GateError;
 use crate::ledger::journal::archive::ArchiveError;
 
 /// Why a command failed.

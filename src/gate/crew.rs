@@ -1,0 +1,57 @@
+//! The threads of a gate: workers, and the one that accepts and shows the books.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use tokio::net::TcpListener;
+
+use crate::admin;
+use crate::admin::surface::Surface;
+use crate::gate::error::GateError;
+use crate::gate::listeners::Listeners;
+use crate::ingress::accept::accept;
+use crate::ingress::worker::{Common, Worker};
+use crate::net::shutdown::{Phase, Stopping};
+
+/// How many workers, and what they share.
+pub(super) struct Crew {
+    pub(super) workers: usize,
+    pub(super) common: Common,
+    /// When the books are no longer shown here.
+    pub(super) hidden: Stopping,
+}
+
+impl Crew {
+    /// Starts the workers, then the thread that accepts and shows the books.
+    pub(super) fn launch(self, listeners: Listeners, surface: Surface) -> Result<thread::JoinHandle<()>, GateError> {
+        let Self { workers, common, hidden } = self;
+        let workers: Vec<Worker> =
+            (0..workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (proxy, admin) = {
+            let _inside = runtime.enter();
+            (TcpListener::from_std(listeners.proxy)?, TcpListener::from_std(listeners.admin)?)
+        };
+        let limit = common.limits.connections;
+        let stopping = common.stopping;
+        let thread = thread::Builder::new().name("gate".into()).spawn(move || {
+            let ready = Arc::clone(&surface.ready);
+            // The books stay visible while the workers finish what is open.
+            let books = admin::serve(admin, surface, async move { hidden.reached(Phase::Halting).await });
+            let books = runtime.spawn(books);
+            runtime.block_on(accept(proxy, &workers, limit, &stopping));
+            ready.store(false, Ordering::Relaxed);
+            runtime.block_on(finished(workers));
+            books.abort();
+        })?;
+        Ok(thread)
+    }
+}
+
+/// Waits for the workers without stopping the books.
+async fn finished(workers: Vec<Worker>) {
+    let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
+    let _ = joined.await;
+}
