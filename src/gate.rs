@@ -5,6 +5,7 @@ pub mod error;
 pub mod listeners;
 pub mod repricer;
 mod reviser;
+pub mod succession;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -19,6 +20,7 @@ use self::crew::Crew;
 use self::error::GateError;
 use self::listeners::{Given, Listeners};
 use self::reviser::Parts;
+use self::succession::{Copies, Estate, Offer, Predecessor};
 use crate::admin::surface::Surface;
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
@@ -48,6 +50,8 @@ pub struct Surroundings {
     pub hub: Option<HubSettings>,
     /// Listeners that were opened before; what is missing is opened here.
     pub given: Vec<Given>,
+    /// The gate that serves until this one does.
+    pub predecessor: Option<Predecessor>,
 }
 
 /// A running gate; stops when it is dropped.
@@ -55,6 +59,8 @@ pub struct Surroundings {
 pub struct Gate {
     admin: SocketAddr,
     authority: Authority,
+    /// What it has for the next one, until that is offered.
+    estate: Option<Estate>,
     clerks: Clerks,
     exporter: Exporter,
     ledger: Ledger,
@@ -70,7 +76,7 @@ impl Gate {
     /// # Errors
     /// A listener, the authority or a root that cannot be had; nothing is left running.
     pub fn start(loaded: Loaded, surroundings: Surroundings) -> Result<Self, GateError> {
-        let Surroundings { inherited, hub, given } = surroundings;
+        let Surroundings { inherited, hub, given, predecessor } = surroundings;
         let Loaded { setup, policy, view, lines, .. } = loaded;
         let listeners = Listeners::open(&setup, given)?;
         let (proxy_at, admin_at) = (address(&listeners.proxy)?, address(&listeners.admin)?);
@@ -88,6 +94,19 @@ impl Gate {
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
         })?;
+        let seed = seed()?;
+        let connector = Arc::new(connector);
+        let library = match hub {
+            Some(settings) => Library::start(settings, Arc::clone(&connector))?,
+            None => Library::default(),
+        };
+        library.prepare(policy.routing.customs.values());
+        let copies = Copies::new(listeners.copies()?);
+        let programs = Programs::start()?;
+        // The last step before the books, since the other gate must do without them from now on.
+        if let Some(predecessor) = &predecessor {
+            predecessor.books(setup.journal.as_deref())?;
+        }
         let ledger = match &setup.journal {
             Some(path) => Ledger::open_held_to(&setup.budgets, setup.limits.entries, path.clone(), setup.keep)?,
             None => {
@@ -96,13 +115,6 @@ impl Gate {
                 ledger
             }
         };
-        let seed = seed()?;
-        let connector = Arc::new(connector);
-        let library = match hub {
-            Some(settings) => Library::start(settings, Arc::clone(&connector))?,
-            None => Library::default(),
-        };
-        library.prepare(policy.routing.customs.values());
         let clerks = Clerks::default();
         let (stopper, stopping) = shutdown();
         let common = Common {
@@ -115,7 +127,7 @@ impl Gate {
             library: library.clone(),
             clerks: clerks.clone(),
             marker,
-            programs: Programs::start()?,
+            programs,
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,
@@ -131,11 +143,22 @@ impl Gate {
             reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
             ready: Arc::new(AtomicBool::new(true)),
         };
-        let hidden = common.stopping.clone();
-        let thread = Crew { workers: setup.workers, common, hidden }.launch(listeners, surface)?;
-        Ok(Self {
+        let (books, hidden) = shutdown();
+        let crew = Crew { workers: setup.workers, common, hidden, stopper: stopper.clone(), copies: copies.clone() };
+        let thread = crew.launch(listeners, surface)?;
+        let estate = Estate {
+            certs: setup.certs,
+            journal: setup.journal,
+            ledger: ledger.clone(),
+            listeners: copies,
+            proxy: proxy_at,
+            stopper: stopper.clone(),
+            books,
+        };
+        let gate = Self {
             admin: admin_at,
             authority,
+            estate: Some(estate),
             clerks,
             exporter,
             ledger,
@@ -143,7 +166,20 @@ impl Gate {
             proxy: proxy_at,
             stopper,
             thread: Some(thread),
-        })
+        };
+        if let Some(predecessor) = predecessor {
+            predecessor.serving()?;
+        }
+        Ok(gate)
+    }
+
+    /// Hands over to a process that asks for it, as [`Predecessor::call`] does, for as long as the offer is kept;
+    /// `followed` is told which process that was. Can be made once.
+    ///
+    /// # Errors
+    /// The folder of the certificates cannot be written.
+    pub fn offer(&mut self, followed: impl FnOnce(u32) + Send + 'static) -> io::Result<Option<Offer>> {
+        self.estate.take().map(|estate| Offer::make(estate, followed)).transpose()
     }
 
     /// Where programs reach the gate.

@@ -10,6 +10,7 @@ use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
+use crate::cli::serve::ServeArgs;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
 use crate::cli::top::TopArgs;
@@ -75,14 +76,6 @@ pub struct ConfigArgs {
     /// A custom model: one line of the custom-models document; may be repeated
     #[arg(long = "model", value_name = "LINE")]
     pub models: Vec<String>,
-}
-
-/// `tollgate serve`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ServeArgs {
-    /// Where the configuration comes from.
-    #[command(flatten)]
-    pub config: ConfigArgs,
 }
 
 /// `tollgate check`.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -11,9 +12,10 @@ use crate::admin;
 use crate::admin::surface::Surface;
 use crate::gate::error::GateError;
 use crate::gate::listeners::Listeners;
+use crate::gate::succession::Copies;
 use crate::ingress::accept::accept;
 use crate::ingress::worker::{Common, Worker};
-use crate::net::shutdown::{Phase, Stopping};
+use crate::net::shutdown::{Phase, Stopper, Stopping};
 
 /// How many workers, and what they share.
 pub(super) struct Crew {
@@ -21,12 +23,16 @@ pub(super) struct Crew {
     pub(super) common: Common,
     /// When the books are no longer shown here.
     pub(super) hidden: Stopping,
+    /// Ends what rests, once another gate has served for a while.
+    pub(super) stopper: Stopper,
+    /// What else keeps the listeners open.
+    pub(super) copies: Copies,
 }
 
 impl Crew {
     /// Starts the workers, then the thread that accepts and shows the books.
     pub(super) fn launch(self, listeners: Listeners, surface: Surface) -> Result<thread::JoinHandle<()>, GateError> {
-        let Self { workers, common, hidden } = self;
+        let Self { workers, common, hidden, stopper, copies } = self;
         let workers: Vec<Worker> =
             (0..workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -39,11 +45,22 @@ impl Crew {
         let thread = thread::Builder::new().name("gate".into()).spawn(move || {
             let ready = Arc::clone(&surface.ready);
             // The books stay visible while the workers finish what is open.
-            let books = admin::serve(admin, surface, async move { hidden.reached(Phase::Halting).await });
+            let stopped = stopping.clone();
+            let books = admin::serve(admin, surface, async move {
+                tokio::select! { () = hidden.reached(Phase::Halting) => {}, () = stopped.reached(Phase::Halting) => {} }
+            });
             let books = runtime.spawn(books);
             runtime.block_on(accept(proxy, &workers, limit, &stopping));
+            copies.close();
             ready.store(false, Ordering::Relaxed);
-            runtime.block_on(finished(workers));
+            runtime.block_on(async {
+                let rest = async {
+                    tokio::time::sleep(REST).await;
+                    stopper.advance(Phase::Draining);
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! { () = finished(workers) => {}, () = rest => {} }
+            });
             books.abort();
         })?;
         Ok(thread)
@@ -55,3 +72,7 @@ async fn finished(workers: Vec<Worker>) {
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
     let _ = joined.await;
 }
+
+/// How long connections may rest at a gate that another one follows: a client that uses one meanwhile is told with its
+/// answer that it is the last.
+const REST: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::ca::error::CaError;
 use crate::gate::listeners::Role;
+use crate::gate::succession::TakeOverError;
 use crate::ledger::journal::lock::Taken;
 use crate::upstream::connect::TrustError;
 
@@ -35,6 +36,9 @@ pub enum GateError {
         /// Why.
         source: io::Error,
     },
+    /// The gate that runs goes on.
+    #[error(transparent)]
+    Kept(#[from] TakeOverError),
     /// No randomness.
     #[error("the system gives no random numbers")]
     Random,
@@ -78,6 +82,8 @@ impl GateError {
             Self::Exposed { .. } => Some("let it listen on `127.0.0.1` or `[::1]`".into()),
             Self::Twice { .. } => Some("hand over one listener for each".into()),
             Self::Unknown { .. } => Some("name it `proxy` or `admin`, or let it have an address of `listen`".into()),
+            Self::Kept(TakeOverError::Nobody { .. }) => Some("start the gate without `--take-over`".into()),
+            Self::Kept(_) => Some("that gate serves on; its log may say more".into()),
             Self::Random | Self::System(_) | Self::Trust(_) => None,
         }
     }

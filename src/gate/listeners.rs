@@ -79,6 +79,11 @@ impl Listeners {
         };
         Ok(Self { proxy: take(Role::Proxy)?, admin: take(Role::Admin)? })
     }
+
+    /// The same sockets once more, for the next gate.
+    pub(super) fn copies(&self) -> io::Result<Vec<(Role, TcpListener)>> {
+        Ok(vec![(Role::Proxy, self.proxy.try_clone()?), (Role::Admin, self.admin.try_clone()?)])
+    }
 }
 
 /// Finds out what each of them is for: by its name, else by its address.

@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 use crate::ingress::worker::Worker;
 use crate::net::shutdown::{Phase, Stopping};
 
-/// Accepts until the gate stops.
+/// Accepts until the gate stops or yields.
 pub async fn accept(listener: TcpListener, workers: &[Worker], limit: usize, stopping: &Stopping) {
     let mut pause = SHORTEST;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopping.reached(Phase::Draining) => return,
+            () = stopping.reached(Phase::Yielding) => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,

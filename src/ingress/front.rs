@@ -30,7 +30,7 @@ use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::policy::target::Scheme;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
-use crate::session::serve::{self, Switch, closing, h1, until_drained};
+use crate::session::serve::{self, Switch, closing, h1, last, until_drained};
 use crate::session::terminate::terminate;
 use crate::session::tunnel::tunnel;
 
@@ -65,7 +65,7 @@ impl Front {
         if is_mentioned(request.headers()) {
             return Box::pin(self.switched(request)).await;
         }
-        self.relay(request).await
+        last(self.relay(request).await, &self.house.stopping)
     }
 
     async fn relay(&self, request: Request<Incoming>) -> Response<Answer> {

@@ -327,7 +327,7 @@ impl Ledger {
     }
 
     /// Leaves the journal to another process, with all that was posted so far. What is posted later is in these books, and
-    /// reaches the other process once this one has ended, however that is. Waits for the disk.
+    /// in the spool until the other process finds it there. Waits for the disk.
     ///
     /// # Errors
     /// Why the journal is still this process's, in a sentence.
@@ -335,7 +335,14 @@ impl Ledger {
         self.0.journal.as_ref().map_or(Ok(()), Journal::leave)
     }
 
-    /// Keeps the journal again, as soon as no other process does.
+    /// Says that the journal stays with the other process; it gets what is posted here within seconds then.
+    pub fn settle_journal(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.settle();
+        }
+    }
+
+    /// Keeps the journal again, as soon as no other process does; not after it was settled.
     pub fn take_journal_back(&self) {
         if let Some(journal) = &self.0.journal {
             journal.take_back();

@@ -107,6 +107,11 @@ impl Journal {
         self.shared.leave()
     }
 
+    /// Says that the file stays with the other process.
+    pub(crate) fn settle(&self) {
+        self.shared.settle();
+    }
+
     /// Keeps the file again, as soon as no other process does.
     pub(crate) fn take_back(&self) {
         self.shared.take_back();

@@ -57,6 +57,8 @@ pub(super) struct Inside {
     /// Entries that are being written at the moment.
     pub(super) writing: u64,
     pub(super) tenure: Tenure,
+    /// The process that has the file serves, so that it stays there.
+    pub(super) settled: bool,
     /// The writer waits until it is woken.
     asleep: bool,
 }
@@ -169,6 +171,11 @@ impl Shared {
     pub(super) fn take_back(&self) {
         self.lock().tenure = Tenure::Ours;
         self.wake.notify_one();
+    }
+
+    /// Says that the file stays with the other process, which may know now what is booked here.
+    pub(super) fn settle(&self) {
+        self.lock().settled = true;
     }
 
     /// Waits until the file is ours again, or the end has come.

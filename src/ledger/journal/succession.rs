@@ -76,8 +76,33 @@ impl Writer {
         Ok(())
     }
 
+    /// Gives the other process what was booked here, in a segment that nobody writes any more. It stays in the own one,
+    /// beside what is open, and is known by its id there.
+    pub(super) fn pass_on(&mut self) {
+        let mut inside = self.shared.lock();
+        if !inside.settled || inside.queue.is_empty() {
+            return;
+        }
+        let posted: Vec<Posted> = inside.queue.drain(..).collect();
+        drop(inside);
+        let passed = Segment::make(&self.shared.path).and_then(|mut segment| {
+            let written = posted
+                .iter()
+                .try_for_each(|one| segment.append(&framed(Mark::Closed, one.kept.number, &one.kept.entry)));
+            if written.is_err() {
+                let _ = segment.remove();
+            }
+            written
+        });
+        if let Err(error) = passed {
+            self.shared.unspooled(&error);
+            self.shared.lock().put_back(posted, Vec::new());
+        }
+    }
+
     /// Ends where another process has the file: that one finds the rest in the spool.
-    pub(super) fn depart(self) {
+    pub(super) fn depart(mut self) {
+        self.pass_on();
         let mut inside = self.shared.lock();
         let segments: Vec<Segment> = inside.retired.drain(..).collect();
         let last = inside.segment.take().and_then(Segment::given_up);

@@ -131,6 +131,7 @@ impl Writer {
                     return self.depart();
                 }
                 self.mend_spool();
+                self.pass_on();
                 self.shared.rest();
                 continue;
             }

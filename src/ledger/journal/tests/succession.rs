@@ -164,3 +164,26 @@ fn a_third_does_not_take_what_the_first_two_still_write() {
     assert!(outcomes(&path).iter().all(|told| told.ends_with(" ok")), "{:?}", outcomes(&path));
     assert_eq!(spool::found(&path).unwrap(), []);
 }
+
+#[test]
+fn what_the_first_books_reaches_the_second_while_the_first_lives() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("j");
+    let first = open(&path);
+    first.begin(&numbered(1));
+    first.begin(&numbered(2));
+    first.leave_journal().unwrap();
+    let second = open(&path);
+    first.settle_journal();
+    first.post(numbered(1));
+    until("the second has it", || requests(&second) == 1);
+    first.post(numbered(2));
+    until("the second has both", || requests(&second) == 2);
+    first.begin(&numbered(3));
+    die(&first);
+    until("the second has what was open", || requests(&second) == 3);
+    second.close();
+    let told = outcomes(&path);
+    assert!(told[0].ends_with(" ok") && told[1].ends_with(" ok") && told[2].ends_with(" unknown"), "{told:?}");
+    assert_eq!(number(&path, "SELECT sum(entries) FROM hours"), 3);
+}
