@@ -86,6 +86,8 @@ mod start;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod take_over;
+#[cfg(test)]
 mod translate;
 #[cfg(test)]
 mod tunnel;
