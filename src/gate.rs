@@ -4,7 +4,7 @@ mod crew;
 pub mod error;
 pub mod listeners;
 pub mod repricer;
-mod reviser;
+pub mod reviser;
 pub mod succession;
 
 use std::io;
@@ -19,9 +19,9 @@ use arc_swap::ArcSwap;
 use self::crew::Crew;
 use self::error::GateError;
 use self::listeners::{Given, Listeners};
-use self::reviser::Parts;
+use self::reviser::{Loader, Parts};
 use self::succession::{Copies, Estate, Offer, Predecessor};
-use crate::admin::surface::Surface;
+use crate::admin::surface::{Reloader, Surface};
 use crate::ca::authority::Authority;
 use crate::ca::bundle::write_bundle;
 use crate::ca::marker::open_marker;
@@ -50,6 +50,8 @@ pub struct Surroundings {
     pub hub: Option<HubSettings>,
     /// Listeners that were opened before; what is missing is opened here.
     pub given: Vec<Given>,
+    /// Where the configuration can be read again; `None` where it cannot.
+    pub loader: Option<Loader>,
     /// The gate that serves until this one does.
     pub predecessor: Option<Predecessor>,
 }
@@ -66,6 +68,7 @@ pub struct Gate {
     ledger: Ledger,
     library: Library,
     proxy: SocketAddr,
+    reloader: Reloader,
     stopper: Stopper,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -76,7 +79,7 @@ impl Gate {
     /// # Errors
     /// A listener, the authority or a root that cannot be had; nothing is left running.
     pub fn start(loaded: Loaded, surroundings: Surroundings) -> Result<Self, GateError> {
-        let Surroundings { inherited, hub, given, predecessor } = surroundings;
+        let Surroundings { inherited, hub, given, loader, predecessor } = surroundings;
         let Loaded { setup, policy, view, lines, .. } = loaded;
         let listeners = Listeners::open(&setup, given)?;
         let (proxy_at, admin_at) = (address(&listeners.proxy)?, address(&listeners.admin)?);
@@ -134,13 +137,23 @@ impl Gate {
         };
         let exporter = exporter(setup.collector.clone(), &common)?;
         let view = Arc::new(ArcSwap::from_pointee(view));
+        let (reviser, reloader) = reviser::of(Parts {
+            live: common.live.clone(),
+            view: Arc::clone(&view),
+            library: library.clone(),
+            authority: authority.clone(),
+            setup: setup.clone(),
+            lines,
+            loader,
+        });
         let surface = Surface {
             ledger: ledger.clone(),
             root: authority.root_pem().into(),
-            config: Arc::clone(&view),
+            config: view,
             policy: common.live.clone(),
             token: setup.admin_token.clone(),
-            reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
+            reviser,
+            reloader: reloader.clone(),
             ready: Arc::new(AtomicBool::new(true)),
         };
         let (books, hidden) = shutdown();
@@ -164,6 +177,7 @@ impl Gate {
             ledger,
             library,
             proxy: proxy_at,
+            reloader,
             stopper,
             thread: Some(thread),
         };
@@ -200,6 +214,11 @@ impl Gate {
     /// The books.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What reads the configuration anew, for a signal handler.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The switch that stops it, for a signal handler.

@@ -12,7 +12,7 @@ use self::signals::Service;
 use crate::cli::arguments::ConfigArgs;
 use crate::cli::hub::hub_settings;
 use crate::cli::problem::Problem;
-use crate::cli::sources::{inherited, loaded};
+use crate::cli::sources::{inherited, loaded, loader};
 use crate::gate::listeners::Given;
 use crate::gate::succession::Predecessor;
 use crate::gate::{Gate, Surroundings};
@@ -50,9 +50,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
             Some(predecessor)
         }
     };
-    let surroundings = Surroundings { inherited: inherited(), hub: Some(hub_settings()), given, predecessor };
+    let loader = Some(loader(&args.config)?);
+    let surroundings = Surroundings { inherited: inherited(), hub: Some(hub_settings()), given, loader, predecessor };
     let mut gate = Gate::start(loaded, surroundings)?;
-    let service = Service::of(&gate, args);
+    let service = Service::of(&gate);
     service.watch_signals()?;
     let followed = service.followed();
     let offer = gate.offer(followed).unwrap_or_else(|error| {

@@ -76,9 +76,13 @@ mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod socket_bytes;
 #[cfg(test)]

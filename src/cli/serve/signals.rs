@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{interval, timeout};
 
+use crate::admin::surface::{Flaw, Reloaded, Reloader, Unchanged};
 use crate::cli::problem::Problem;
-use crate::cli::serve::ServeArgs;
 use crate::gate::Gate;
 use crate::net::shutdown::{Phase, Stopper};
 use crate::system::supervisor::{self, News};
@@ -27,6 +27,7 @@ pub(super) struct Service {
     stopper: Stopper,
     proxy: SocketAddr,
     admin: SocketAddr,
+    reloader: Reloader,
     /// How another process like this one is started.
     program: Option<PathBuf>,
     arguments: Vec<OsString>,
@@ -35,11 +36,12 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn of(gate: &Gate, _args: &ServeArgs) -> Self {
+    pub(super) fn of(gate: &Gate) -> Self {
         Self {
             stopper: gate.stopper(),
             proxy: gate.proxy_address(),
             admin: gate.admin_address(),
+            reloader: gate.reloader(),
             // Asked now: once the file is replaced, the system only knows that it was deleted.
             program: env::current_exe().ok(),
             arguments: env::args_os().skip(1).collect(),
@@ -47,17 +49,21 @@ impl Service {
         }
     }
 
-    /// The first signal to stop drains, the second stops at once; USR2 starts the program anew in the place of this one.
+    /// The first signal to stop drains, the second stops at once; HUP reads the configuration anew; USR2 starts the program anew in the place of this one.
     pub(super) fn watch_signals(&self) -> Result<(), Problem> {
         let service = self.clone();
         on_signals(async move |signals| {
-            let Signals { interrupts, terms, successions } = signals;
+            let Signals { hang_ups, interrupts, terms, successions } = signals;
             let mut phases = [Phase::Draining, Phase::Halting].into_iter();
             let watchdog = tokio::spawn(service.clone().watch());
             loop {
                 tokio::select! {
                     _ = interrupts.recv() => {}
                     _ = terms.recv() => {}
+                    _ = hang_ups.recv() => {
+                        service.reload();
+                        continue;
+                    }
                     _ = successions.recv() => {
                         service.start_next();
                         continue;
@@ -76,6 +82,24 @@ impl Service {
             supervisor::tell(News::Stopping);
         }
         self.stopper.advance(phase);
+    }
+
+    /// Reads the configuration anew, and says in the log what came of it.
+    fn reload(&self) {
+        supervisor::tell(News::Reloading);
+        match self.reloader.reload() {
+            Ok(Reloaded { needs_restart, warnings }) => {
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                for key in &needs_restart {
+                    tracing::warn!("{key}: needs a restart");
+                }
+                tracing::info!("the configuration was read anew");
+            }
+            Err(unchanged) => complain(&unchanged),
+        }
+        supervisor::tell(News::Ready(&self.status()));
     }
 
     /// A line for `systemctl status`.
@@ -136,6 +160,21 @@ impl Service {
     }
 }
 
+fn complain(unchanged: &Unchanged) {
+    match unchanged {
+        Unchanged::Mistakes { first, more } => {
+            for Flaw { file, line, column, message, hint } in first {
+                let file = file.as_deref().unwrap_or_default();
+                let hint = hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+                tracing::error!("{file}:{line}:{column}: {message}{hint}");
+            }
+            tracing::error!(mistakes = first.len() + more, "the configuration has mistakes; nothing was changed");
+        }
+        Unchanged::Nowhere => tracing::error!("there is no configuration that could be read again"),
+        Unchanged::Unreadable(why) => tracing::error!("{why}; nothing was changed"),
+    }
+}
+
 /// Whether the gate answers at `admin`.
 async fn healthy(admin: SocketAddr) -> bool {
     let asked = async {
@@ -154,6 +193,7 @@ fn is_take_over(argument: &OsString) -> bool {
 
 /// The signals that this program listens to.
 pub(super) struct Signals {
+    hang_ups: Signal,
     interrupts: Signal,
     terms: Signal,
     successions: Signal,
@@ -169,6 +209,7 @@ fn on_signals(work: impl AsyncFnOnce(&mut Signals) + Send + 'static) -> Result<(
     let mut signals = {
         let _inside = runtime.enter();
         Signals {
+            hang_ups: signal(SignalKind::hangup())?,
             interrupts: signal(SignalKind::interrupt())?,
             terms: signal(SignalKind::terminate())?,
             successions: signal(SignalKind::user_defined2())?,

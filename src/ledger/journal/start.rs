@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -52,7 +53,8 @@ pub(crate) enum Trouble {
 
 /// Takes the right to write, making the folder where there is none.
 pub(super) fn lock(path: &Path) -> Result<Lock, Trouble> {
-    fs::create_dir_all(spool::folder(path))?;
+    // A folder that is made here is its owner's alone; one that is there keeps its mode.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(spool::folder(path))?;
     Lock::take(path).map_err(|error| match error {
         Unlocked::Impossible(error) => Trouble::Io(error),
         Unlocked::Taken(taken) => Trouble::Taken(taken),
