@@ -28,7 +28,7 @@ use crate::policy::target::Scheme;
 use crate::session::arrival::{Arrival, Client};
 use crate::session::house::House;
 use crate::session::look::{follow, open};
-use crate::session::serve::{self, Switch, closing, h1, until_drained};
+use crate::session::serve::{self, Switch, closing, h1, last, until_drained};
 use crate::session::tunnel::{note, tunnel};
 use crate::session::verdict::{Verdict, by_destination};
 
@@ -63,7 +63,7 @@ impl Front {
         if is_mentioned(request.headers()) {
             return Box::pin(self.switched(request)).await;
         }
-        self.relay(request).await
+        last(self.relay(request).await, &self.house.stopping)
     }
 
     async fn relay(&self, request: Request<Incoming>) -> Response<Answer> {

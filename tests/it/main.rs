@@ -78,9 +78,13 @@ mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod socket_bytes;
 #[cfg(test)]
@@ -89,6 +93,8 @@ mod socks;
 mod start;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod take_over;
 #[cfg(test)]
 mod translate;
 #[cfg(test)]
