@@ -49,7 +49,7 @@ impl Guard {
         if self.is_foreign(headers) {
             return Some(refusal(StatusCode::FORBIDDEN, "requests of other sites are refused"));
         }
-        let writes = request.uri().path() == WRITES;
+        let writes = WRITES.contains(&request.uri().path());
         let (fits, allowed) = match *request.method() {
             Method::POST => (writes, READS),
             Method::GET | Method::HEAD => (!writes, "POST"),
@@ -67,7 +67,7 @@ impl Guard {
     fn refuses_without_token(&self, headers: &HeaderMap, path: &str) -> Option<Response> {
         let Some(token) = &self.token else {
             let remedy = "changes need a token; set `admin.token` in the configuration and restart the gate";
-            return (path == WRITES).then(|| refusal(StatusCode::FORBIDDEN, remedy));
+            return WRITES.contains(&path).then(|| refusal(StatusCode::FORBIDDEN, remedy));
         };
         if OPEN.contains(&path) {
             return None;
@@ -128,8 +128,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     if values.next().is_some() { None } else { first }
 }
 
-/// The path that changes something.
-const WRITES: &str = "/config/models";
+/// The paths that change something.
+const WRITES: [&str; 2] = ["/config/models", "/reload"];
 
 /// Paths that say nothing private.
 const OPEN: [&str; 4] = ["/ca.crt", "/ca.pem", "/healthz", "/readyz"];

@@ -63,6 +63,7 @@ fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/models", get(state::models))
         .route("/readyz", get(state::readiness))
+        .route("/reload", post(change::reload))
         .route("/stats", get(books::stats))
         .route("/stats/live", get(live::stats))
         .fallback(state::unknown)

@@ -134,6 +134,7 @@ Tollgate, admin surface
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)
+/reload           POST, with the same: reads the configuration anew
 /healthz   the process answers
 /readyz    calls are taken
 /ca.pem    root certificate for clients to trust

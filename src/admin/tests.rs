@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::surface::{Rejected, Reviser};
+use super::surface::{Rejected, Reloader, Reviser, Unchanged};
 use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
@@ -47,6 +47,7 @@ fn surface() -> Surface {
         ready: Arc::new(AtomicBool::new(true)),
         token: None,
         reviser: Reviser::new(|_| Err(Rejected::NoFile)),
+        reloader: Reloader::new(|| Err(Unchanged::Nowhere)),
     }
 }
 
@@ -245,7 +246,7 @@ async fn the_books_are_shown_in_every_form() {
 
 fn at(scheme: Scheme, authority: &str) -> Destination {
     let at = crate::net::host::HostPort::parse(authority, scheme.default_port()).unwrap();
-    Destination { scheme, at, roots: None }
+    Destination { scheme, at, dialled: None, roots: None }
 }
 
 #[tokio::test]

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::budget::BudgetArgs;
+use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
+use crate::cli::serve::ServeArgs;
+use crate::cli::service::ServiceArgs;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
 use crate::cli::top::TopArgs;
@@ -36,12 +39,16 @@ pub enum Command {
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
     Check(CheckArgs),
+    /// What a shell needs to complete commands and options
+    Completions(CompletionsArgs),
     /// Tokens of a text or of a request, by one model or several
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
     /// Calls of a period as CSV or JSON lines, from the running gate or a journal
     Export(ExportArgs),
+    /// The manual, as a page for `man`
+    Man(ManArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
     /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
@@ -52,6 +59,8 @@ pub enum Command {
     Run(RunArgs),
     /// Run the gate; makes the certificate authority at first start
     Serve(ServeArgs),
+    /// What systemd or launchd needs to run the gate as a service
+    Service(ServiceArgs),
     /// Sums of a period, from the running gate or a journal
     Stats(StatsArgs),
     /// The latest calls, from the running gate or a journal
@@ -75,20 +84,6 @@ pub struct ConfigArgs {
     /// A custom model: one line of the custom-models document; may be repeated
     #[arg(long = "model", value_name = "LINE")]
     pub models: Vec<String>,
-}
-
-/// `tollgate serve`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ServeArgs {
-    /// Where the configuration comes from.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// The folder of the leases with which this gate ends; `run` starts it so
-    #[arg(long, hide = true, value_name = "FOLDER")]
-    pub leases: Option<PathBuf>,
-    /// It is the process that stays
-    #[arg(long, hide = true, requires = "leases")]
-    pub detached: bool,
 }
 
 /// `tollgate check`.

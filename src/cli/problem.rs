@@ -6,7 +6,8 @@ use std::io;
 use crate::ca::error::CaError;
 use crate::cli::ask::AskError;
 use crate::config::mistake::ConfigError;
-use crate::gate::GateError;
+use crate::gate::error::GateError;
+use crate::gate::succession::TakeOverError;
 use crate::ledger::journal::archive::ArchiveError;
 
 /// Why a command failed.
@@ -82,6 +83,12 @@ impl From<GateError> for Problem {
     fn from(error: GateError) -> Self {
         let hint = error.hint();
         Self::usage(error, hint)
+    }
+}
+
+impl From<TakeOverError> for Problem {
+    fn from(error: TakeOverError) -> Self {
+        GateError::from(error).into()
     }
 }
 

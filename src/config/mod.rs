@@ -3,6 +3,7 @@
 mod address;
 mod amount;
 mod budgets;
+pub mod change;
 mod document;
 mod duplicates;
 mod extras;

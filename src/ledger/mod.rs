@@ -331,6 +331,29 @@ impl Ledger {
         self.0.tunnels.closed(bytes_up, bytes_down);
     }
 
+    /// Leaves the journal to another process, with all that was posted so far. What is posted later is in these books, and
+    /// in the spool until the other process finds it there. Waits for the disk.
+    ///
+    /// # Errors
+    /// Why the journal is still this process's, in a sentence.
+    pub fn leave_journal(&self) -> Result<(), String> {
+        self.0.journal.as_ref().map_or(Ok(()), Journal::leave)
+    }
+
+    /// Says that the journal stays with the other process; it gets what is posted here within seconds then.
+    pub fn settle_journal(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.settle();
+        }
+    }
+
+    /// Keeps the journal again, as soon as no other process does; not after it was settled.
+    pub fn take_journal_back(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.take_back();
+        }
+    }
+
     /// Ends the books, all of them written. What comes later is still summed, but warned about: somebody stopped in the
     /// wrong order.
     pub fn close(&self) {

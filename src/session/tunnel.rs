@@ -6,8 +6,12 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
+use crate::ledger::Ledger;
+use crate::ledger::tunnels::Gap;
+use crate::net::host::Host;
 use crate::net::prefixed::Prefixed;
 use crate::net::shutdown::Phase;
+use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::session::house::House;
 
 /// Copies both ways until both have ended; one end may close before the other.
@@ -15,6 +19,8 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
     let mut client = client;
     let mut upstream = Prefixed::new(Bytes::new(), upstream);
     let (up, down) = (client.count(), upstream.count());
+    // What was read before, to ask for the tunnel, is no part of it.
+    let asked = up.get();
     house.ledger.tunnel_opened();
     tokio::select! {
         outcome = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {
@@ -25,7 +31,18 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
         // A tunnel has no end of its own that could be waited for.
         () = house.stopping.reached(Phase::Halting) => {}
     }
-    house.ledger.tunnel_closed(up.get(), down.get());
+    house.ledger.tunnel_closed(up.get().saturating_sub(asked), down.get());
+}
+
+/// Notes what the books will not see because it goes to `host` in a tunnel.
+pub fn note(host: Option<&Host>, ledger: &Ledger) {
+    let Some(host) = host else { return };
+    if serves_models(host) {
+        ledger.gap(Gap::UnmeteredAi);
+    }
+    if wants_client_certificate(host) {
+        ledger.gap(Gap::Mtls);
+    }
 }
 
 const BUFFER: usize = 32 << 10;

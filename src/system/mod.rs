@@ -1,8 +1,12 @@
 //! What the machine itself provides: its trusted roots, its programs, and the environment of a program that is run.
 
+#[cfg_attr(not(target_os = "linux"), path = "no_channel.rs")]
+pub mod channel;
 pub mod environment;
 pub mod hugging_face;
 pub mod kept;
 pub mod lease;
+pub mod original;
 pub mod programs;
 pub mod roots;
+pub mod supervisor;

@@ -19,6 +19,8 @@ pub mod script;
 #[cfg(test)]
 pub mod server;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod shared_cache;
 #[cfg(test)]
 mod telemetry;

@@ -36,6 +36,8 @@ mod exports;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod first_bytes;
+#[cfg(test)]
 mod hang_up;
 #[cfg(test)]
 mod hub;
@@ -76,17 +78,27 @@ mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod socket_bytes;
+#[cfg(test)]
+mod socks;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod take_over;
+#[cfg(test)]
 mod translate;
+#[cfg(test)]
+mod transparent;
 #[cfg(test)]
 mod tunnel;
 #[cfg(test)]

@@ -11,18 +11,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::arguments::{ConfigArgs, ServeArgs};
+use crate::cli::arguments::ConfigArgs;
 use crate::cli::hub::hub_settings;
 use crate::cli::problem::Problem;
 use crate::cli::run::folder::{Folder, Running};
 use crate::cli::run::gate::{DEFAULTS, FAILED, READY, is_default};
 use crate::cli::run::outer::{self, Outer};
-use crate::cli::serve::stop_on_signals;
-use crate::cli::sources::{inherited, loaded};
+use crate::cli::serve::ServeArgs;
+use crate::cli::serve::signals::stop_on_signals;
+use crate::cli::sources::{inherited, loaded, loader};
 use crate::gate::{Gate, Surroundings};
 use crate::ledger::Ledger;
 use crate::net::shutdown::{Phase, Stopper};
 use crate::system::lease::Ended;
+use crate::system::supervisor;
 use crate::telemetry;
 
 /// Runs a gate whose leases are in `folder`; it ends soon after the last of them.
@@ -54,7 +56,10 @@ fn start(config: &ConfigArgs, folder: &Folder) -> Result<Gate, Problem> {
     config.admin = config.admin.or_else(|| free_instead(first.setup.admin, DEFAULTS.1));
     let loaded = if config.proxy.is_some() || config.admin.is_some() { loaded(&config)? } else { first };
     telemetry::start();
-    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
+    supervisor::forbid_core_dumps();
+    let loader = Some(loader(&config)?);
+    let hub = Some(hub_settings());
+    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub, loader, ..Surroundings::default() })?;
     stop_on_signals(gate.stopper())?;
     end_with_leases(folder, gate.stopper(), gate.ledger().clone())?;
     let outer = env::var(outer::PROXY).ok().map(|url| Outer { url, spared: None }.place());
