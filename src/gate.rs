@@ -33,6 +33,7 @@ use crate::ledger::ids::Ids;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
+use crate::session::pinned::Pinned;
 use crate::system::hugging_face::HubSettings;
 use crate::system::original::Originals;
 use crate::system::programs::Programs;
@@ -101,6 +102,7 @@ impl Gate {
                 .map(|at| at.port())
                 .collect(),
             resolve: setup.upstream.resolve.clone(),
+            reach: setup.reach.clone(),
             limit: setup.upstream.connect_timeout,
             roots,
             own_root: authority.root_der().to_vec(),
@@ -131,6 +133,9 @@ impl Gate {
         let (stopper, stopping) = shutdown();
         let common = Common {
             limits: setup.limits.clone(),
+            keepers: setup.keepers.clone(),
+            pinned: Pinned::default(),
+            budgets: setup.budgets.as_slice().into(),
             pool: PoolLimits { first_byte: setup.upstream.first_byte_timeout, idle: setup.upstream.idle_timeout },
             live: Live::new(policy),
             ledger: ledger.clone(),
@@ -161,6 +166,7 @@ impl Gate {
             root: authority.root_pem().into(),
             config: view,
             policy: common.live.clone(),
+            proxy: proxy_at,
             token: setup.admin_token.clone(),
             reviser,
             reloader: reloader.clone(),

@@ -11,6 +11,8 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+mod pac;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 mod run;
