@@ -12,6 +12,7 @@ pub mod demo;
 pub mod export;
 pub mod hub;
 pub mod listing;
+pub mod machine;
 pub mod price;
 pub mod problem;
 pub mod reconcile;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::arguments::ServeArgs;
 use crate::cli::hub::hub_settings;
+use crate::cli::machine;
 use crate::cli::problem::Problem;
 use crate::cli::sources::{inherited, loaded};
 use crate::gate::{Gate, Surroundings};
@@ -23,7 +24,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();
+    let changes = machine::undo_stale(&loaded.setup.state);
     let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
+    let _attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
     stop_on_signals(gate.stopper())?;
     greet(&gate, file.as_deref())?;
     gate.wait();

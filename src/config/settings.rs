@@ -66,6 +66,7 @@ impl Settings {
             admin: listen.admin,
             admin_token: admin_token(top),
             certs: home.writes.join(certs),
+            state: home.state.clone(),
             journal: journal.map(|path| home.writes.join(path)),
             keep,
             budgets: budgets::read(top),

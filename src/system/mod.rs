@@ -1,5 +1,6 @@
-//! What the machine itself provides: its trusted roots, its programs.
+//! What the machine itself provides: its trusted roots, its programs; and what is changed on it, and put back.
 
+pub mod changes;
 pub mod hugging_face;
 pub mod programs;
 pub mod roots;
