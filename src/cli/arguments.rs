@@ -11,6 +11,7 @@ use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
 use crate::cli::stats::StatsArgs;
+use crate::cli::system::SystemArgs;
 use crate::cli::tail::TailArgs;
 use crate::cli::top::TopArgs;
 
@@ -54,6 +55,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Sums of a period, from the running gate or a journal
     Stats(StatsArgs),
+    /// The desktop's proxy: set to the running gate, and put back when it ends
+    System(SystemArgs),
     /// The latest calls, from the running gate or a journal
     Tail(TailArgs),
     /// Sums of a period, once a second

@@ -22,6 +22,7 @@ pub mod run;
 pub mod serve;
 pub mod sources;
 pub mod stats;
+pub mod system;
 pub mod tail;
 pub mod top;
 
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
+        Some(Command::System(args)) => system::run(&args),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),
         Some(Command::Top(args)) => top::run(&args).map_err(Problem::from_asking),
     };
