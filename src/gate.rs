@@ -30,6 +30,7 @@ use crate::ledger::journal::lock::Taken;
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
+use crate::session::pinned::Pinned;
 use crate::system::hugging_face::HubSettings;
 use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
@@ -81,6 +82,7 @@ impl Gate {
         let connector = Connector::new(ConnectorParts {
             own_ports: vec![proxy_at.port(), admin_at.port()],
             resolve: setup.upstream.resolve.clone(),
+            reach: setup.reach.clone(),
             limit: setup.upstream.connect_timeout,
             roots,
             own_root: authority.root_der().to_vec(),
@@ -105,6 +107,9 @@ impl Gate {
         let (stopper, stopping) = shutdown();
         let common = Common {
             limits: setup.limits.clone(),
+            keepers: setup.keepers.clone(),
+            pinned: Pinned::default(),
+            budgets: setup.budgets.as_slice().into(),
             pool: PoolLimits { first_byte: setup.upstream.first_byte_timeout, idle: setup.upstream.idle_timeout },
             live: Live::new(policy),
             ledger: ledger.clone(),
@@ -125,6 +130,7 @@ impl Gate {
             root: authority.root_pem().into(),
             config: Arc::clone(&view),
             policy: common.live.clone(),
+            proxy: proxy_at,
             token: setup.admin_token.clone(),
             reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
             ready: Arc::new(AtomicBool::new(true)),

@@ -2,6 +2,7 @@
 
 mod address;
 mod amount;
+mod auditing;
 mod budgets;
 mod document;
 mod duplicates;
@@ -25,4 +26,5 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod users;
 mod view;

@@ -22,11 +22,14 @@ use crate::exchange::relay::Relay;
 use crate::ingress::front;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::net::keepers::Keepers;
 use crate::net::limits::Limits;
 use crate::net::mark::Marker;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::policy::Live;
+use crate::policy::budgets::Budget;
 use crate::session::house::House;
+use crate::session::pinned::Pinned;
 use crate::system::programs::Programs;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
@@ -46,6 +49,12 @@ pub struct Worker {
 pub struct Common {
     /// Bounds on what clients may do.
     pub limits: Limits,
+    /// Clients that do not take the gate's certificate.
+    pub pinned: Pinned,
+    /// What may be spent.
+    pub budgets: Arc<[Arc<Budget>]>,
+    /// Who may come in from other machines.
+    pub keepers: Keepers,
     /// Bounds on what upstreams may do.
     pub pool: PoolLimits,
     /// The rules in force.
@@ -133,6 +142,9 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
         authority: common.authority,
         connector: common.connector,
         ledger: common.ledger,
+        pinned: common.pinned,
+        budgets: common.budgets,
+        keepers: common.keepers,
         limits: common.limits.clone(),
         stopping: common.stopping.clone(),
         open: Rc::clone(&open),
@@ -172,8 +184,9 @@ struct Whose {
 impl Whose {
     /// The other end of a connection from `client`; its program is looked for while the connection is served.
     fn peer(&self, client: SocketAddr, stream: &TcpStream) -> Peer {
-        let program = stream.local_addr().map(|own| self.programs.ask(client, own)).unwrap_or_default();
-        Peer::new(client.ip(), program, self.marker.clone())
+        let reached = stream.local_addr().ok();
+        let program = reached.map(|own| self.programs.ask(client, own)).unwrap_or_default();
+        Peer::new(client.ip(), reached, program, self.marker.clone())
     }
 }
 

@@ -1,8 +1,8 @@
 //! A client connection and where it meant to go.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
+use crate::exchange::origin::Whose;
 use crate::exchange::peer::Peer;
 use crate::net::host::HostPort;
 
@@ -13,6 +13,6 @@ pub struct Arrival {
     pub destination: HostPort,
     /// Who is at the other end of the connection.
     pub peer: Rc<Peer>,
-    /// Whose calls will come over it, as the client told its proxy.
-    pub label: Option<Arc<str>>,
+    /// Whose calls will come over it.
+    pub label: Whose,
 }
