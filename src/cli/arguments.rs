@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::budget::BudgetArgs;
+use crate::cli::ca::trust::{TrustArgs, UntrustArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
@@ -33,7 +34,7 @@ pub struct Arguments {
 pub enum Command {
     /// Whether a limit is reached, as an exit code: 0 under, 1 at or over, 2 error, 3 unknown
     Budget(BudgetArgs),
-    /// Show, export or renew the certificate authority
+    /// Show, export or renew the certificate authority, and let this machine trust it
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
     Check(CheckArgs),
@@ -191,4 +192,8 @@ pub enum CaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let the trust stores of this machine and this user trust it: the system's, browsers', and Java's
+    Trust(TrustArgs),
+    /// Take it out of them again, by its fingerprint
+    Untrust(UntrustArgs),
 }

@@ -6,3 +6,4 @@ pub mod desktop;
 pub mod hugging_face;
 pub mod programs;
 pub mod roots;
+pub mod trust;
