@@ -11,19 +11,19 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use self::switch::{Switched, switch_on};
+use self::switch::{Switched, setting, switch_on};
 use crate::cli::arguments::ConfigArgs;
 use crate::cli::ask::ask;
 use crate::cli::machine::{borrowed, undoers};
 use crate::cli::problem::Problem;
 use crate::cli::sources::loaded;
 use crate::config::setup::Setup;
+use crate::system::changes::Changes;
 use crate::system::changes::gates::Gate;
 use crate::system::changes::undo::{Told, Undone};
-use crate::system::changes::{Changes, Record};
 use crate::system::commands::Machine;
 use crate::system::desktop::restore::KIND;
-use crate::system::desktop::{Desktop, Session, Setting, Wanted};
+use crate::system::desktop::{Desktop, DesktopError, Session, Setting, Wanted};
 
 /// `tollgate system`.
 #[derive(Args, Clone, Debug)]
@@ -103,13 +103,15 @@ fn on(setup: &Setup, changes: &Changes, session: &Session, choice: Choice) -> Re
         done.push((desktop, switch_on(desktop, &wanted, changes, &gate)));
     }
     drop(alone);
-    show_on(&done, &wanted, choice.json)?;
     // A setting of another desktop than the one that runs, and which cannot be written from here, is in nobody's way.
     let is_set = done.iter().any(|(_, outcome)| outcome.is_ok());
-    let mut failed = done.into_iter().filter_map(|(desktop, outcome)| Some((desktop, outcome.err()?)));
-    match failed.find(|(desktop, _)| !is_set || desktop.is_current(session)) {
-        None => Ok(()),
-        Some((desktop, error)) => {
+    let counts = |desktop: Desktop| !is_set || desktop.is_current(session);
+    let failed = done.iter().position(|(desktop, outcome)| outcome.is_err() && counts(*desktop));
+    let failed = failed.map(|at| done.remove(at));
+    show_on(&done, &wanted, choice.json)?;
+    match failed {
+        None | Some((_, Ok(_))) => Ok(()),
+        Some((desktop, Err(error))) => {
             let hint = format!("run it as the user, and in the session, of the desktop; or set {url} by hand");
             Err(Problem::failed(error.context(format!("the proxy of {desktop} is as it was")), [hint]))
         }
@@ -237,15 +239,7 @@ fn status(changes: &Changes, session: &Session, as_json: bool) -> Result<(), Pro
     Ok(())
 }
 
-/// What a record of a desktop says.
-fn setting(record: &Record) -> Option<Setting> {
-    if record.kind != KIND {
-        return None;
-    }
-    serde_json::from_value(record.data.clone()).ok()
-}
-
-fn is_ours(kept: &Setting) -> Result<bool, crate::system::desktop::DesktopError> {
+fn is_ours(kept: &Setting) -> Result<bool, DesktopError> {
     for value in &kept.values {
         if kept.desktop.read(&value.key, &Machine)?.as_ref() != Some(&value.ours) {
             return Ok(false);

@@ -192,7 +192,7 @@ fn ended(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
 }
 
 /// As long as a slow machine needs to put its certificates together.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Bytes of an output: some times what a list of all public roots takes.
 const MOST: u64 = 16 << 20;
 /// Letters of a complaint.

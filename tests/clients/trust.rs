@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::gate::Gate;
 
 /// A user whose gate intercepts one host, in a folder of their own.
 struct User {
@@ -147,9 +149,16 @@ fn java_trusts_the_authority_and_no_longer() {
     assert_eq!(user.outcomes(&["trust", "--java", "--root", &root]), pairs(&[("Java", "already")]));
     assert_eq!(aliases(&user, &cacerts).len(), before.len() + 1);
     assert!(jdk.join(security).join("cacerts").is_symlink());
-    // Java itself: a leaf of the gate verifies under the file.
+    // Java itself opens a connection that the gate answers, whatever it says.
+    let closed = json!({ "api.openai.com:443": "127.0.0.1:1" });
+    let configuration = json!({ "listen": { "proxy": "127.0.0.1:0", "admin": "127.0.0.1:0" },
+        "upstream": { "resolve": closed }, "ledger": { "path": null } });
+    let gate = Gate::configured(&user.folder, &configuration);
+    assert_eq!(call(&user, &gate, &cacerts), "answered 502");
     assert_eq!(user.outcomes(&["untrust", "--java", "--root", &root]), pairs(&[("Java", "removed")]));
     assert_eq!(aliases(&user, &cacerts), before);
+    assert!(call(&user, &gate, &cacerts).starts_with("refused"));
+    drop(gate);
 
     // A password that somebody has set.
     let new = ["-storepasswd", "-storepass", "changeit", "-new", "secret7", "-keystore"];
@@ -159,6 +168,31 @@ fn java_trusts_the_authority_and_no_longer() {
     assert_eq!(output.status.code(), Some(1));
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.starts_with("failed   Java") && shown.contains("password was incorrect"), "{shown}");
+}
+
+/// What Java gets through the gate when it trusts what is in this file.
+fn call(user: &User, gate: &Gate, cacerts: &Path) -> String {
+    const PROGRAM: &str = r#"
+        public class Call {
+            public static void main(String[] arguments) throws Exception {
+                var url = new java.net.URL("https://api.openai.com/v1/models");
+                try {
+                    var call = (java.net.HttpURLConnection) url.openConnection();
+                    System.out.println("answered " + call.getResponseCode());
+                } catch (javax.net.ssl.SSLException refused) {
+                    System.out.println("refused: " + refused.getMessage());
+                }
+            }
+        }
+    "#;
+    fs::write(user.path("Call.java"), PROGRAM).unwrap();
+    let (host, port) = gate.proxy().strip_prefix("http://").unwrap().split_once(':').unwrap();
+    let property = |name: &str, value: &str| format!("-D{name}={value}");
+    let trusted = property("javax.net.ssl.trustStore", &cacerts.display().to_string());
+    let (host, port) = (property("https.proxyHost", host), property("https.proxyPort", port));
+    let output = user.run("java", &[&trusted, &host, &port, &user.shown("Call.java")]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn aliases(user: &User, cacerts: &Path) -> Vec<String> {

@@ -58,6 +58,8 @@ mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod metrics;

@@ -63,10 +63,8 @@ pub fn trust(args: &TrustArgs, authority: &Authority, loaded: &Loaded) -> Result
     let certificate = Certificate::of(authority.root_der());
     let stores = stores(args, loaded, &hands)?;
     let changes = Changes::at(&loaded.setup.state);
-    let mut known = recorded(&changes)?.into_iter().find(|(_, other)| *other == certificate);
-    if known.is_none() && !args.dry_run {
-        known = Some((note(&changes, authority)?, certificate.clone()));
-    }
+    let is_known = recorded(&changes)?.iter().any(|(_, other)| *other == certificate);
+    let noted = if is_known || args.dry_run { None } else { Some(note(&changes, authority)?) };
     let file = authority.root_path();
     let file = file.canonicalize().with_context(|| format!("cannot find `{}`", file.display()))?;
     let rows = stores.iter().map(|store| {
@@ -74,7 +72,7 @@ pub fn trust(args: &TrustArgs, authority: &Authority, loaded: &Loaded) -> Result
         Row::new(&certificate, store, outcome)
     });
     let rows: Vec<Row> = rows.collect();
-    if let Some((record, _)) = known.filter(|_| !args.dry_run && rows.iter().all(|row| row.trouble().is_some())) {
+    if let Some(record) = noted.filter(|_| rows.iter().all(|row| row.trouble().is_some())) {
         changes.forget(&record)?;
     }
     show(&rows, args.json)?;

@@ -79,10 +79,18 @@ fn put(record: &Record, setting: &Setting, changes: &Changes) -> anyhow::Result<
     Err(error.into())
 }
 
+/// What a record of a desktop says.
+pub(super) fn setting(record: &Record) -> Option<Setting> {
+    if record.kind != KIND {
+        return None;
+    }
+    serde_json::from_value(record.data.clone()).ok()
+}
+
 /// The record of a desktop, where there is one.
 fn earlier(desktop: Desktop, changes: &Changes) -> anyhow::Result<Option<(Record, Setting)>> {
     let records = changes.found().context("cannot read what was set before")?.records;
-    let kept = |record: Record| Some((super::setting(&record)?, record));
+    let kept = |record: Record| Some((setting(&record)?, record));
     let mut settings = records.into_iter().rev().filter_map(kept);
     Ok(settings.find(|(setting, _)| setting.desktop == desktop).map(|(setting, record)| (record, setting)))
 }

@@ -122,7 +122,8 @@ impl Anchors {
         let shown = target.display().to_string();
         let is_new = self.files(certificate)?.is_empty();
         if is_new {
-            hands.act_at(&self.folder, &CommandLine::new("install", &["-m", "0644", file, &shown]))?;
+            let copied = hands.act_at(&self.folder, &CommandLine::new("install", &["-m", "0644", file, &shown]));
+            copied.map_err(|trouble| trouble.and_then(&self.update))?;
         }
         let made = hands.act_at(&self.folder, &self.update).and_then(|()| {
             let fine = hands.is_dry() || self.holds(certificate)?;
@@ -147,7 +148,8 @@ impl Anchors {
                     "`{shown}` holds other certificates too; take it out there by hand"
                 )));
             }
-            hands.act_at(&self.folder, &CommandLine::new("rm", &["-f", "--", &shown]))?;
+            let removed = hands.act_at(&self.folder, &CommandLine::new("rm", &["-f", "--", &shown]));
+            removed.map_err(|trouble| trouble.and_then(&self.refresh))?;
         }
         hands.act_at(&self.folder, &self.refresh)
     }

@@ -1,7 +1,6 @@
 //! Who runs the commands that change a store: this user, or root where it must be, asked for each of them.
 
 use std::cell::RefCell;
-use std::fs::OpenOptions;
 use std::path::Path;
 
 use crate::system::commands::{Answer, CommandLine, Runner};
@@ -33,6 +32,15 @@ impl Trouble {
     /// Something that this helps against.
     pub fn with(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { why: why.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// With a command that is to be typed after the one that helps, by the same program that makes root of the user.
+    pub(super) fn and_then(mut self, line: &CommandLine) -> Self {
+        if let Some(remedy) = &mut self.remedy {
+            let asker = remedy.split(' ').next().unwrap_or_default();
+            *remedy = format!("{remedy} && {}", line.by(asker));
+        }
+        self
     }
 }
 
@@ -118,13 +126,13 @@ impl<'a> Hands<'a> {
     }
 }
 
-/// Whether this user may write there: into a file, or into a folder.
+/// Whether this user may write there: into a file, or into a folder. Nothing is written for that.
+#[cfg(target_os = "linux")]
 fn may_write(place: &Path) -> bool {
-    if place.is_dir() {
-        // What a folder's bits say is not all; a read-only file system and access lists say it only when asked.
-        let probe = place.join(format!(".tollgate-{}", std::process::id()));
-        let made = OpenOptions::new().write(true).create_new(true).open(&probe);
-        return made.is_ok_and(|_| std::fs::remove_file(&probe).is_ok());
-    }
-    OpenOptions::new().append(true).open(place).is_ok()
+    rustix::fs::access(place, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn may_write(place: &Path) -> bool {
+    std::fs::OpenOptions::new().append(true).open(place).is_ok()
 }

@@ -141,7 +141,7 @@ fn a_file_with_other_certificates_is_left_to_its_owner() {
 
 #[test]
 fn what_needs_root_is_asked_for_one_by_one_or_told() {
-    let place = Path::new("/proc/version");
+    let place = Path::new("/no/such/folder");
     let line = crate::system::commands::CommandLine::new("rm", &["-f", "--", "x y"]);
     for (programs, has_terminal, ran) in [
         (&["sudo", "pkexec"][..], true, Some("sudo rm -f -- 'x y'")),
@@ -153,7 +153,7 @@ fn what_needs_root_is_asked_for_one_by_one_or_told() {
         let done = Hands::new(&runner, has_terminal, false).act_at(place, &line);
         assert_eq!(runner.ran.borrow().get(1).map(String::as_str), ran, "{programs:?}");
         if ran.is_none() {
-            let told = Trouble::with("only root may write `/proc/version`", "sudo rm -f -- 'x y'");
+            let told = Trouble::with("only root may write `/no/such/folder`", "sudo rm -f -- 'x y'");
             assert_eq!(done, Err(told), "{programs:?}");
         }
     }
