@@ -130,6 +130,27 @@ fn browsers_trust_the_authority_and_no_longer() {
 }
 
 #[test]
+#[ignore = "needs certutil, which setup.sh installs"]
+fn browsers_with_a_password_are_told_and_keep_nothing() {
+    let user = User::new();
+    let folder = user.path(".mozilla/firefox/ab.default");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(user.path("password"), "secret7\n").unwrap();
+    let place = format!("sql:{}", folder.display());
+    assert!(user.run("certutil", &["-N", "-d", &place, "-f", &user.shown("password")]).status.success());
+    let chromium = user.database(".pki/nssdb");
+    let output = user.ca(&["trust", "--nss"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("trusted  Chromium") && out.contains(": the database has a password"), "{out}");
+    assert!(err.contains(&format!("hint: type `certutil -A -d {place} ")), "{err}");
+    for (place, trusts) in [(&place, false), (&chromium, true)] {
+        let listed = String::from_utf8(user.run("certutil", &["-L", "-d", place]).stdout).unwrap();
+        assert_eq!(listed.contains("tollgate-"), trusts, "{listed}");
+    }
+}
+
+#[test]
 #[ignore = "needs a Java, which setup.sh installs"]
 fn java_trusts_the_authority_and_no_longer() {
     let user = User::new();

@@ -57,6 +57,11 @@ impl<'a> Hands<'a> {
         self.plan.is_some()
     }
 
+    /// Whether somebody can be asked.
+    pub fn has_terminal(&self) -> bool {
+        self.has_terminal
+    }
+
     /// What would have been run since the last time.
     pub fn planned(&self) -> Vec<String> {
         self.plan.as_ref().map(RefCell::take).unwrap_or_default()

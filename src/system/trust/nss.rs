@@ -27,19 +27,23 @@ impl Nss {
     pub(super) fn add(&self, certificate: &Certificate, file: &str, hands: &Hands<'_>) -> Result<(), Trouble> {
         self.make(hands)?;
         let name = certificate.name();
-        let added = hands.act(&self.line("-A", &["-t", "C,,", "-n", &name, "-i", file]));
-        if added.is_err() && self.is_missing {
-            // It was made for this alone.
-            let _ = fs::remove_dir_all(&self.folder);
+        let line = self.line("-A", &["-t", "C,,", "-n", &name, "-i", file]);
+        let has_password = |trouble: &Trouble| trouble.why.contains("could not authenticate");
+        let mut added = hands.act(&line);
+        if added.as_ref().is_err_and(has_password) {
+            added = match hands.has_terminal() {
+                true => hands.act_attended(&line),
+                false => Err(Trouble::with("the database has a password", line.to_string())),
+            };
         }
-        added.map_err(|trouble| match &*trouble.why {
-            why if why.contains("SEC_ERROR_READ_ONLY") => Trouble::said("the database is read-only"),
-            why if why.contains("SEC_ERROR_TOKEN_NOT_LOGGED_IN") => Trouble::with(
-                "the database has a password",
-                self.line("-A", &["-t", "C,,", "-n", &name, "-i", file]).to_string(),
-            ),
-            _ => trouble,
-        })
+        if added.is_err() {
+            // It may be in it without being trusted; and a database that was made for this alone goes with it.
+            let _ = hands.act(&self.line("-D", &["-n", &name]));
+            if self.is_missing {
+                let _ = fs::remove_dir_all(&self.folder);
+            }
+        }
+        added
     }
 
     pub(super) fn remove(&self, certificate: &Certificate, hands: &Hands<'_>) -> Result<(), Trouble> {
