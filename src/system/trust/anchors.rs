@@ -129,13 +129,12 @@ impl Anchors {
             let fine = hands.is_dry() || self.holds(certificate)?;
             if fine { Ok(()) } else { Err(Trouble::said(format!("it is not in `{}`", self.bundle.display()))) }
         });
-        made.map_err(|trouble| {
+        made.inspect_err(|_| {
             if is_new {
                 // The first trouble is the one to be told.
                 let _ = hands.act_at(&self.folder, &CommandLine::new("rm", &["-f", "--", &shown]));
                 let _ = hands.act_at(&self.folder, &self.refresh);
             }
-            trouble
         })
     }
 
