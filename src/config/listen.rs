@@ -1,6 +1,6 @@
 //! Where the gate listens, and who may come in from other machines.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::config::document::{Node, Shape};
@@ -22,6 +22,8 @@ pub(super) struct Listen {
     pub(super) keepers: Keepers,
     /// Where they may be led within the gate's own network.
     pub(super) reach: Reach,
+    /// For what the system leads here.
+    pub(super) transparent: Option<SocketAddr>,
 }
 
 impl Listen {
@@ -51,9 +53,7 @@ impl Listen {
             Some(address)
         };
         let written = |key| fields.as_ref().and_then(|fields| keep(key, &fields.find(key)?));
-        if let Some(fields) = &fields {
-            fields.refuse("transparent");
-        }
+        let transparent = fields.as_ref().and_then(|fields| transparent(&fields.given("transparent")?));
         let argument = |key: &str, text: Option<&String>| {
             let node = Node::argument(text?);
             let flag = format!("--{key}");
@@ -67,18 +67,52 @@ impl Listen {
             admin: argument("admin", sources.admin.as_ref()).or(admin).unwrap_or(ADMIN),
             keepers: users.map(|field| users::read(&field)).unwrap_or_default(),
             reach: Reach::new(reach.map(|field| field.items().iter().filter_map(place).collect()).unwrap_or_default()),
+            transparent,
         };
         if listen.proxy == listen.admin && listen.proxy.port() != 0 {
-            let place = fields.and_then(|fields| fields.find("admin")).unwrap_or_else(|| top.field.clone());
+            let place = fields.as_ref().and_then(|fields| fields.find("admin")).unwrap_or_else(|| top.field.clone());
             place.called("listen.admin").wrong("must not be the same address as listen.proxy");
+        }
+        let others = [("listen.proxy", listen.proxy), ("listen.admin", listen.admin)];
+        for (key, other) in others.into_iter().filter(|(_, other)| other.port() != 0) {
+            // It is taken on both loopback addresses.
+            if transparent.is_some_and(|at| at.port() == other.port()) {
+                let place = fields.as_ref().and_then(|fields| fields.find("transparent"));
+                let place = place.unwrap_or_else(|| top.field.clone());
+                place.wrong(format!("must not have the port of {key}"));
+            }
         }
         listen
     }
 
-    /// Both addresses, except those whose port is not known yet.
+    /// All addresses, except those whose port is not known yet.
     pub(super) fn own(&self) -> Vec<SocketAddr> {
-        [self.proxy, self.admin].into_iter().filter(|address| address.port() != 0).collect()
+        let transparent = self.transparent.into_iter().flat_map(|at| {
+            [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].map(|ip: IpAddr| SocketAddr::new(ip, at.port()))
+        });
+        [self.proxy, self.admin].into_iter().chain(transparent).filter(|address| address.port() != 0).collect()
     }
+}
+
+/// An address of this machine to which its system can lead connections.
+///
+/// Loopback, like the others: clients that do not know of the gate cannot say who they are, and whoever reaches it may
+/// spend the keys of the owner. Those of other machines and of network namespaces come by `TPROXY`, which delivers to a
+/// loopback address whatever the destination was.
+fn transparent(field: &Field<'_>) -> Option<SocketAddr> {
+    if !cfg!(target_os = "linux") {
+        let hint = "use the system proxy or `tollgate run`; only Linux tells where a redirected connection was going";
+        field.wrong_hint("is available on Linux only", hint);
+        return None;
+    }
+    let address = address(field)?;
+    if !address.ip().is_loopback() {
+        let hint =
+            "a redirected client cannot say who it is; listen on `127.0.0.1` and let the rules of a gateway use TPROXY";
+        field.wrong_hint(&format!("must be a loopback address, not `{}`", address.ip()), hint);
+        return None;
+    }
+    Some(address)
 }
 
 fn address(field: &Field<'_>) -> Option<SocketAddr> {
@@ -112,10 +146,10 @@ fn place(field: &Field<'_>) -> Option<Place> {
 const KEYS: [&str; 5] = ["proxy", "admin", "transparent", "users", "reach"];
 
 /// The address on which programs find the gate unless told otherwise.
-const PROXY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8484);
+const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8484);
 
 /// The admin surface's address unless told otherwise.
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8485);
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8485);
 
 const PROXY_NEEDS: &str = "is reached from other machines, so that it needs `listen.users`";
 const PROXY_HINT: &str = "add `users: [{name: \"team-a\", password: {env: \"TEAM_A\"}}]`, or listen on `127.0.0.1`";

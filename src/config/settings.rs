@@ -70,6 +70,7 @@ impl Settings {
             admin: listen.admin,
             keepers: listen.keepers,
             reach: listen.reach,
+            transparent: listen.transparent,
             admin_token: admin_token(top),
             certs: home.writes.join(certs),
             state: home.state.clone(),

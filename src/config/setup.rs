@@ -27,6 +27,8 @@ pub struct Setup {
     pub keepers: Keepers,
     /// `listen.reach`: where programs of other machines may be led within the gate's own network.
     pub reach: Reach,
+    /// `listen.transparent`: for what the system leads here; `None` listens for no such thing.
+    pub transparent: Option<SocketAddr>,
     /// `admin.token`: what changes something on the admin surface needs it; with it set, what reads does too.
     pub admin_token: Option<Secret>,
     /// Where the certificate authority lives.

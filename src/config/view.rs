@@ -37,7 +37,7 @@ pub(super) fn of(settings: &Settings) -> Value {
         "listen": {
             "proxy": setup.proxy.to_string(),
             "admin": setup.admin.to_string(),
-            "transparent": null,
+            "transparent": setup.transparent.map(|at| at.to_string()),
             "users": setup.keepers.names().map(|name| json!({ "name": name, "password": MASK })).collect::<Vec<_>>(),
             "reach": setup.reach.places().iter().map(ToString::to_string).collect::<Vec<_>>(),
         },

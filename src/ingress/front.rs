@@ -23,19 +23,17 @@ use crate::exchange::peer::Peer;
 use crate::exchange::websocket::is_mentioned;
 use crate::ingress::portal;
 use crate::ledger::entry::Ingress;
-use crate::ledger::tunnels::Gap;
 use crate::net::host::{Host, HostPort};
-use crate::net::prefixed::Prefixed;
 use crate::net::strict::Strict;
-use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::policy::pac;
 use crate::policy::target::Scheme;
-use crate::session::arrival::Arrival;
-use crate::session::bypass::is_bypassed;
+use crate::session::arrival::{Arrival, Client};
+use crate::session::bypass::relented;
 use crate::session::house::House;
+use crate::session::look::{follow, open};
 use crate::session::serve::{self, Switch, closing, h1, until_drained};
-use crate::session::terminate::terminate;
-use crate::session::tunnel::tunnel;
+use crate::session::tunnel::{note, tunnel};
+use crate::session::verdict::{Verdict, by_destination};
 
 /// Serves one connection to the proxy listener until it ends or becomes a tunnel.
 ///
@@ -137,17 +135,15 @@ impl Front {
         let Some(Ok(destination)) = authority else {
             return bad_request("the authority of the CONNECT is not host:port");
         };
-        let label = whose(user, request.headers());
-        let arrival = Arrival { destination, peer: Rc::clone(&self.peer), label };
-        let opens = self.house.relay.policy().interception.opens(&arrival.destination.host);
-        let bypassed = opens && is_bypassed(&arrival, &self.house).await;
-        if opens && !bypassed {
+        let arrival = Arrival::new(destination, Ingress::Connect, Rc::clone(&self.peer));
+        let arrival = arrival.labelled(whose(user, request.headers()));
+        let verdict = by_destination(&self.house.relay.policy().interception, &arrival.destination.host);
+        let verdict = relented(verdict, &arrival, &self.house).await;
+        if let Some(Verdict::Intercept(_)) = verdict {
             let upgrade = hyper::upgrade::on(&mut request);
             self.spawn(async move |house| {
                 let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
-                if let Err(error) = terminate(stream, arrival, house).await {
-                    tracing::debug!(error, "an intercepted connection ended");
-                }
+                logged(open(stream, arrival, house).await);
             });
             return Response::new(Answer::empty());
         }
@@ -156,18 +152,15 @@ impl Front {
             Ok(upstream) => upstream,
             Err(failure) => return Fault::upstream(&failure).answer(),
         };
-        if bypassed {
-            self.house.ledger.gap(Gap::Bypassed);
-        }
-        if bypassed || serves_models(&arrival.destination.host) {
-            self.house.ledger.gap(Gap::UnmeteredAi);
-        }
-        if wants_client_certificate(&arrival.destination.host) {
-            self.house.ledger.gap(Gap::Mtls);
+        if verdict.is_some() {
+            note(Some(&arrival.destination.host), &self.house);
         }
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
             let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
+            if verdict.is_none() {
+                return logged(Box::pin(follow(stream, upstream, arrival, house)).await);
+            }
             tunnel(stream, upstream, house).await;
         });
         Response::new(Answer::empty())
@@ -220,7 +213,7 @@ impl Front {
     }
 
     fn origin(&self, at: HostPort, ingress: Ingress, scheme: Scheme) -> Origin {
-        Origin { at, peer: Rc::clone(&self.peer), label: Whose::Unknown, ingress, scheme, misdirected: false }
+        Arrival::new(at, ingress, Rc::clone(&self.peer)).into_origin(scheme, false)
     }
 
     /// Whether a name can only be meant for the gate: one of this machine, or the address that was reached.
@@ -262,9 +255,15 @@ impl Drop for Open {
 }
 
 /// The bare stream behind an upgraded connection, with what was read beyond the head.
-fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
+fn reclaimed(upgraded: Upgraded) -> Option<Client> {
     let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
     Some(serve::reclaimed(parts.io, parts.read_buf))
+}
+
+fn logged(ended: Result<(), String>) {
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection ended");
+    }
 }
 
 fn bad_request(message: &str) -> Response<Answer> {

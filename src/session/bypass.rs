@@ -11,29 +11,39 @@ use rustls::AlertDescription;
 
 use crate::ledger::bypasses::Bypass;
 use crate::ledger::tunnels::Gap;
+use crate::net::host::Host;
+use crate::net::reach::Asker;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
 use crate::session::pinned::{Client, ENOUGH, Refusal};
 use crate::session::remedy::remedy;
+use crate::session::verdict::Verdict;
 
-/// Whether a connection to a host that would be opened is passed on unseen.
-pub async fn is_bypassed(arrival: &Arrival, house: &House) -> bool {
+/// What is done with a connection after all: one that would be opened is passed on unseen for a client with a bypass.
+pub async fn relented(verdict: Option<Verdict>, arrival: &Arrival, house: &House) -> Option<Verdict> {
+    match verdict {
+        Some(Verdict::Intercept(host)) if is_bypassed(&host, arrival, house).await => Some(Verdict::Tunnel(Some(host))),
+        verdict => verdict,
+    }
+}
+
+async fn is_bypassed(host: &Host, arrival: &Arrival, house: &House) -> bool {
     if house.pinned.is_empty() || allowed(arrival, house).is_err() {
         return false;
     }
-    house.pinned.bypasses(&client(arrival).await, Instant::now())
+    house.pinned.bypasses(&client(host, arrival).await, Instant::now())
 }
 
 /// Notes that a client has taken the certificate, and spoken.
 pub async fn accepted(arrival: &Arrival, house: &House) {
     if !house.pinned.is_empty() {
-        house.pinned.accepted(&client(arrival).await);
+        house.pinned.accepted(&client(&arrival.destination.host, arrival).await);
     }
 }
 
 /// Notes that a client has refused the certificate; says so where that is news, and begins a bypass where it settles it.
 pub async fn refused(arrival: &Arrival, house: &Rc<House>, error: &io::Error) {
-    let client = client(arrival).await;
+    let client = client(&arrival.destination.host, arrival).await;
     let allowed = allowed(arrival, house);
     let refusal = house.pinned.refused(&client, Instant::now(), allowed.ok());
     let (program, host) = (&client.program, &client.host);
@@ -112,14 +122,16 @@ fn begin(client: Client, time: Duration, house: &Rc<House>) {
     });
 }
 
-async fn client(arrival: &Arrival) -> Client {
+async fn client(host: &Host, arrival: &Arrival) -> Client {
     let peer = &arrival.peer;
     peer.program.settled().await;
+    let program = peer.program.program();
     let address = || peer.address.to_canonical().to_string().into();
     Client {
-        program: peer.program.program().map_or_else(address, |program| Arc::clone(&program.path)),
+        program: program.map_or_else(address, |program| Arc::clone(&program.path)),
+        known: program.is_some() || peer.asker() == Asker::Elsewhere,
         label: arrival.label.label().cloned(),
-        host: arrival.destination.host.clone(),
+        host: host.clone(),
     }
 }
 

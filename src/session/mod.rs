@@ -2,9 +2,12 @@
 
 pub mod arrival;
 pub mod bypass;
+pub mod hello;
 pub mod house;
+pub mod look;
 pub mod pinned;
 mod remedy;
 pub mod serve;
 pub mod terminate;
 pub mod tunnel;
+pub mod verdict;

@@ -23,10 +23,20 @@ struct Shared {
 pub struct Client {
     /// The file of its program, or its address where no program is known.
     pub program: Arc<str>,
+    /// Whether nobody else can be meant by that: a program of this machine that could not be found may be any.
+    pub known: bool,
     /// Its label, which tells programs apart that share an interpreter.
     pub label: Option<Arc<str>>,
     /// The host.
     pub host: Host,
+}
+
+impl Client {
+    /// Whether both may be the same.
+    fn may_be(&self, other: &Self) -> bool {
+        let named_alike = self.program == other.program || !self.known || !other.known;
+        named_alike && self.label == other.label && self.host == other.host
+    }
 }
 
 #[derive(Debug)]
@@ -79,9 +89,7 @@ impl Pinned {
     pub fn accepted(&self, client: &Client) {
         let mut records = self.0.records.lock().unwrap_or_else(PoisonError::into_inner);
         // A bypass runs to its end: connections that began before it may still speak.
-        if records.get(client).is_some_and(|record| record.bypassed_until.is_none()) {
-            records.remove(client);
-        }
+        records.retain(|other, record| record.bypassed_until.is_some() || !client.may_be(other));
         self.0.count.store(records.len(), Ordering::Release);
     }
 
@@ -135,7 +143,7 @@ mod tests {
     use super::*;
 
     fn client(program: &str) -> Client {
-        Client { program: program.into(), label: None, host: "api.openai.com".parse().unwrap() }
+        Client { program: program.into(), known: true, label: None, host: "api.openai.com".parse().unwrap() }
     }
 
     const TEN: Option<Duration> = Some(Duration::from_secs(10));
@@ -178,7 +186,15 @@ mod tests {
         }
         // Of another client or host it says nothing.
         pinned.accepted(&client("b"));
+        pinned.accepted(&Client { label: Some("x".into()), ..client("a") });
         assert!(!pinned.is_empty());
+        // A success of nobody knows whom may be its own, and its own makes the refusals of nobody knows whom chance.
+        let unknown = Client { known: false, ..client("127.0.0.1") };
+        pinned.accepted(&unknown);
+        assert!(pinned.is_empty());
+        pinned.refused(&unknown, begun, TEN);
+        pinned.accepted(&client("a"));
+        assert!(pinned.is_empty());
     }
 
     #[test]

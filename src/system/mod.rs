@@ -4,6 +4,7 @@ pub mod changes;
 pub mod commands;
 pub mod desktop;
 pub mod hugging_face;
+pub mod original;
 pub mod programs;
 pub mod roots;
 pub mod trust;

@@ -1,7 +1,7 @@
 //! Dialling: look-up, the gate's own addresses refused, TCP, verified TLS.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Connector {
     /// Ports of the gate's own listeners; never dialled at an address of this machine.
     own_ports: Vec<u16>,
     resolve: HashMap<HostPort, SocketAddr>,
-    reach: Reach,
+    listed: Reach,
     limit: Duration,
     roots: MachineRoots,
     own_root: Vec<u8>,
@@ -75,9 +75,9 @@ impl Connector {
     /// # Errors
     /// A root that is no certificate.
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
-        let ConnectorParts { own_ports, resolve, reach, limit, roots, own_root, shared_roots } = parts;
+        let ConnectorParts { own_ports, resolve, reach: listed, limit, roots, own_root, shared_roots } = parts;
         let connector =
-            Self { own_ports, resolve, reach, limit, roots, own_root, shared_roots, configs: Mutex::default() };
+            Self { own_ports, resolve, listed, limit, roots, own_root, shared_roots, configs: Mutex::default() };
         connector.config(None, Offer::Both)?;
         Ok(connector)
     }
@@ -116,7 +116,7 @@ impl Connector {
 
     async fn offering(&self, to: &Destination, offer: Offer, asker: Asker) -> Result<Wire, Failure> {
         self.within(&to.at, async {
-            let stream = self.tcp(&to.at, asker).await?;
+            let stream = self.reach(to, asker).await?;
             match to.scheme {
                 Scheme::Http => Ok(Wire::Plain(stream)),
                 Scheme::Https => self.tls(to, stream, offer).await,
@@ -131,13 +131,24 @@ impl Connector {
         })
     }
 
+    /// TCP to a destination: to the address that its client had, where it is known.
+    async fn reach(&self, to: &Destination, asker: Asker) -> Result<TcpStream, Failure> {
+        match to.dialled {
+            None => self.tcp(&to.at, asker).await,
+            Some(address) => {
+                self.tcp(&HostPort { host: Host::Address(address.ip()), port: address.port() }, asker).await
+            }
+        }
+    }
+
     async fn tcp(&self, at: &HostPort, asker: Asker) -> Result<TcpStream, Failure> {
         let refused = |cause: String| Failure::unsent(FailureKind::Connect { host: at.to_string(), cause });
         let addresses: Vec<SocketAddr> = match (self.resolve.get(at), &at.host) {
             (Some(address), _) => vec![*address],
             (None, Host::Address(address)) => vec![SocketAddr::new(*address, at.port)],
             (None, Host::Name(name)) => {
-                tokio::net::lookup_host((&**name, at.port)).await.map_err(|error| refused(error.to_string()))?.collect()
+                let unknown = |error: io::Error| refused(error.to_string()).because(ErrorKind::HostUnreachable);
+                tokio::net::lookup_host((&**name, at.port)).await.map_err(unknown)?.collect()
             }
         };
         // One own address among the answers is enough: a name that mixes them is an attack, not a service.
@@ -159,7 +170,10 @@ impl Connector {
                 Err(error) => last = Some(error),
             }
         }
-        Err(refused(last.map_or_else(|| "the name has no address".into(), |error| error.to_string())))
+        Err(match last {
+            None => refused("the name has no address".into()).because(ErrorKind::HostUnreachable),
+            Some(error) => refused(error.to_string()).because(error.kind()),
+        })
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {
@@ -169,7 +183,7 @@ impl Connector {
     /// Whether a program of another machine that asked for `at` may be led to this address of it.
     fn leads(&self, at: &HostPort, address: IpAddr) -> bool {
         // An address that the owner gave for a host and port is listed by that.
-        let listed = self.resolve.contains_key(at) || self.reach.lists(at, address);
+        let listed = self.resolve.contains_key(at) || self.listed.lists(at, address);
         listed || !(is_inside(address) || is_of_this_machine(address))
     }
 

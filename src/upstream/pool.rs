@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +52,8 @@ pub struct PoolLimits {
 pub struct Key {
     scheme: Scheme,
     at: HostPort,
+    /// A connection to another address may lead to another server of that name.
+    dialled: Option<SocketAddr>,
     /// Identity of the further roots: a connection verified by other roots is another connection.
     roots: usize,
     /// A place that is open to some is not open to others because somebody has been there.
@@ -60,7 +63,7 @@ pub struct Key {
 impl Key {
     fn of(to: &Destination, asker: Asker) -> Self {
         let roots = to.roots.as_ref().map_or(0, |roots| Arc::as_ptr(roots) as usize);
-        Self { scheme: to.scheme, at: to.at.clone(), roots, asker }
+        Self { scheme: to.scheme, at: to.at.clone(), dialled: to.dialled, roots, asker }
     }
 }
 
@@ -319,7 +322,7 @@ impl Unanswered {
         } else {
             FailureKind::Closed { host: at.to_string(), cause: chain(&self.cause) }
         };
-        Failure { kind, unsent }
+        Failure { kind, unsent, system: None }
     }
 }
 

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::bench::admin::ask;
-use crate::bench::client::{Answered, Client, connect, connect_with};
+use crate::bench::client::{Answered, Client, connect, connect_with, handshake};
 use crate::bench::elsewhere::own_address;
 use crate::bench::gate::TestGate;
+use crate::bench::raw::{Raw, guard};
 use crate::bench::upstream::{Options, Upstream};
 
 use tollgate::ledger::entry::Ingress;
@@ -146,6 +148,58 @@ async fn what_says_nothing_private_is_shown_to_whoever_comes() {
     // To somebody on another machine 127.0.0.1 would be that machine.
     assert!(script.text().contains(&format!("\"PROXY {elsewhere}; DIRECT\"")), "{}", script.text());
     assert!(connect(elsewhere, "tollgate.internal:80").await.is_err());
+}
+
+#[tokio::test]
+async fn the_other_ways_in_ask_for_the_password_too_or_are_shut() {
+    let Some((upstream, gate, elsewhere)) = started("") else { return };
+    // TLS to the port itself has no place for a password.
+    let stream = TcpStream::connect(elsewhere).await.unwrap();
+    assert!(guard(handshake(stream, "api.openai.com", &gate.root_pem(), "http/1.1")).await.is_err());
+    // SOCKS5: without a method that has one; with a wrong one; and right.
+    let mut client = Raw::open(elsewhere).await;
+    client.send([5, 1, 0]).await;
+    assert_eq!(client.exactly(2).await, [5, 0xff]);
+    for (password, verdict) in [("alphi", 1), ("alpha", 0)] {
+        let mut client = Raw::open(elsewhere).await;
+        client.send([5, 2, 0, 2]).await;
+        assert_eq!(client.exactly(2).await, [5, 2]);
+        client.send([&[1, 6][..], b"team-a", &[5], password.as_bytes()].concat()).await;
+        assert_eq!(client.exactly(2).await, [1, verdict], "{password}");
+        if verdict == 0 {
+            // Loopback, port 22: not allowed by the rules.
+            client.send([5, 1, 0, 1, 127, 0, 0, 1, 0, 22]).await;
+            assert_eq!(client.exactly(2).await, [5, 2]);
+        }
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_user_who_comes_by_socks_is_the_label_too() {
+    let Some((_upstream, gate, elsewhere)) = started("") else { return };
+    let mut stream = TcpStream::connect(elsewhere).await.unwrap();
+    let mut said = async |bytes: &[u8], answer: usize| {
+        stream.write_all(bytes).await.unwrap();
+        let mut answered = vec![0; answer];
+        guard(stream.read_exact(&mut answered)).await.unwrap();
+        answered
+    };
+    assert_eq!(said(&[5, 1, 2], 2).await, [5, 2]);
+    assert_eq!(said(b"\x01\x06team-a\x05alpha", 2).await, [1, 0]);
+    assert_eq!(said(b"\x05\x01\x00\x03\x0eapi.openai.com\x01\xbb", 10).await[..2], [5, 0]);
+    let stream = handshake(stream, "api.openai.com", &gate.root_pem(), "http/1.1").await.unwrap();
+    let mut client = Raw::over(stream);
+    let call = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\nAuthorization: Bearer sk\r\n\
+         x-tollgate-label: team-b\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    client.send(call).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let entries = gate.wait_for_entries(1).await;
+    assert_eq!(entries[0].client.label.as_deref(), Some("team-a"));
+    assert_eq!(entries[0].ingress, Ingress::Socks5);
 }
 
 /// An upstream, a gate that listens everywhere, and where it is reached as from another machine.

@@ -24,18 +24,22 @@ use tollgate::ledger::stats::StatsQuery;
 use tollgate::ledger::tunnels::Tunnelled;
 
 #[tokio::test]
-async fn who_refuses_three_times_is_passed_on_unopened_and_shown_as_unmetered() {
+async fn who_refuses_again_and_again_is_passed_on_unopened_and_shown_as_unmetered() {
     for version in [&TLS12, &TLS13] {
         let (upstream, gate) = started("");
-        refuse_three_times(&gate, &upstream, version, "").await;
-        // The host's own certificate now comes through, and nobody reads what is said.
-        let mut stream = tls(&gate, trusting(upstream.ca_pem(), version), "").await.unwrap();
+        for number in 1..=2 {
+            refuse(&gate, &upstream, version, "", number).await;
+        }
+        assert_eq!(tunnelled(&gate).bypassed, 0);
+        // The host's own certificate comes through, and nobody reads what is said.
+        let mut stream = until_bypassed(&gate, &upstream, version, "").await;
         let answer = models(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("x-tollgate-id"), "{answer}");
         drop(stream);
         assert!(gate.entries().is_empty());
         let tunnels = tunnelled(&gate);
-        assert_eq!((tunnels.pinned, tunnels.bypassed, tunnels.unmetered_ai, tunnels.connections), (3, 1, 1, 1));
+        assert!(tunnels.pinned >= 3, "{tunnels:?}");
+        assert_eq!((tunnels.bypassed, tunnels.unmetered_ai, tunnels.connections), (1, 1, 1));
         let stats = ask(gate.admin(), "/stats").await.json();
         let bypass = &stats["bypasses"][0];
         assert_eq!((&bypass["host"], &bypass["label"]), (&Value::from("api.openai.com"), &Value::Null));
@@ -44,16 +48,14 @@ async fn who_refuses_three_times_is_passed_on_unopened_and_shown_as_unmetered() 
         let metrics = ask(gate.admin(), "/metrics").await.text();
         assert!(metrics.contains("tollgate_gaps_total{tollgate_gap=\"bypassed\"} 1"), "{metrics}");
         // Somebody else is not passed on.
-        let other = "Proxy-Authorization: Basic b3RoZXI6eA==\r\n";
-        assert!(tls(&gate, trusting(&gate.root_pem(), version), other).await.is_ok());
+        assert!(tls(&gate, trusting(&gate.root_pem(), version), OTHER).await.is_ok());
     }
 }
 
 #[tokio::test]
 async fn a_bypass_ends_by_itself() {
-    let (upstream, gate) = started(r#"pinned: { bypass: "3s" },"#);
-    refuse_three_times(&gate, &upstream, &TLS13, "").await;
-    assert!(tls(&gate, trusting(upstream.ca_pem(), &TLS13), "").await.is_ok());
+    let (upstream, gate) = started(r#"pinned: { bypass: "2s" },"#);
+    until_bypassed(&gate, &upstream, &TLS13, "").await;
     // The time runs outside of this test, so the connection is tried until it is opened again.
     guard(async { while tls(&gate, trusting(&gate.root_pem(), &TLS13), "").await.is_err() {} }).await;
     let stats = ask(gate.admin(), "/stats").await.json();
@@ -69,35 +71,31 @@ async fn there_is_no_bypass_where_auditing_is_mandatory_where_it_is_off_and_wher
         r#"budgets: [{ name: "some", match: { label: "team-*" }, limit: 1, per: "day" }],"#,
     ] {
         let (upstream, gate) = started(more);
-        refuse_three_times(&gate, &upstream, &TLS13, "").await;
-        for _ in 0..3 {
-            assert!(tls(&gate, trusting(upstream.ca_pem(), &TLS13), "").await.is_err(), "{more}");
+        for number in 1..=8 {
+            refuse(&gate, &upstream, &TLS13, "", number).await;
         }
         assert_eq!(tunnelled(&gate).bypassed, 0, "{more}");
     }
     // A budget for somebody else, or one that only warns, hinders nobody.
     for more in [
-        r#"budgets: [{ name: "some", match: { process: "no-such-*" }, limit: 1, per: "day", then: "warn" }],"#,
+        r#"budgets: [{ name: "all", limit: 1, per: "day", then: "warn" }],"#,
         r#"budgets: [{ name: "others", match: { label: "team-*" }, limit: 1, per: "day" }],"#,
     ] {
         let (upstream, gate) = started(more);
-        let label = "Proxy-Authorization: Basic b3RoZXI6eA==\r\n";
-        refuse_three_times(&gate, &upstream, &TLS13, label).await;
-        assert!(tls(&gate, trusting(upstream.ca_pem(), &TLS13), label).await.is_ok(), "{more}");
+        until_bypassed(&gate, &upstream, &TLS13, OTHER).await;
     }
 }
 
 #[tokio::test]
 async fn a_success_between_makes_refusals_chance() {
     let (upstream, gate) = started("");
-    for round in 1..=3 {
+    for round in 1..=4 {
         for refusal in 1..=2 {
             refuse(&gate, &upstream, &TLS13, "", (round - 1) * 2 + refusal).await;
         }
         let mut stream = tls(&gate, trusting(&gate.root_pem(), &TLS13), "").await.unwrap();
         assert!(models(&mut stream).await.starts_with("HTTP/1.1 200"));
     }
-    assert!(tls(&gate, trusting(&gate.root_pem(), &TLS13), "").await.is_ok());
     assert_eq!(tunnelled(&gate).connections, 0);
 }
 
@@ -111,7 +109,7 @@ async fn who_looks_at_the_certificate_after_the_handshake_and_goes_has_refused_i
             drop(stream);
             until_refused(&gate, number).await;
         }
-        assert!(tls(&gate, trusting(upstream.ca_pem(), version), "").await.is_ok());
+        until_bypassed(&gate, &upstream, version, "").await;
     }
 }
 
@@ -139,22 +137,32 @@ async fn who_breaks_off_for_another_reason_opens_no_hole() {
     assert!(tls(&gate, trusting(&gate.root_pem(), &TLS13), "").await.is_ok());
 }
 
+/// A client that says that it is `other`.
+const OTHER: &str = "Proxy-Authorization: Basic b3RoZXI6eA==\r\n";
+
 fn started(more: &str) -> (Upstream, TestGate) {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, more);
     (upstream, gate)
 }
 
-/// As a client does that knows its host's certificate and takes no other.
-async fn refuse_three_times(
+/// As a client does that knows its host's certificate, takes no other, and tries again.
+///
+/// A program that is gone too soon to be found is counted by its address, so that more refusals may be needed than three.
+async fn until_bypassed(
     gate: &TestGate,
     upstream: &Upstream,
     version: &'static SupportedProtocolVersion,
     fields: &str,
-) {
-    for number in 1..=3 {
-        refuse(gate, upstream, version, fields, number).await;
+) -> TlsStream<TcpStream> {
+    for number in tunnelled(gate).pinned + 1.. {
+        if let Ok(stream) = tls(gate, trusting(upstream.ca_pem(), version), fields).await {
+            return stream;
+        }
+        until_refused(gate, number).await;
+        assert!(number < 12, "it is never passed on");
     }
+    unreachable!()
 }
 
 async fn refuse(
