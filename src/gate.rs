@@ -71,6 +71,7 @@ pub struct Gate {
     exporter: Exporter,
     ledger: Ledger,
     library: Library,
+    predecessor: Option<Predecessor>,
     proxy: SocketAddr,
     reloader: Reloader,
     stopper: Stopper,
@@ -184,7 +185,7 @@ impl Gate {
             stopper: stopper.clone(),
             books,
         };
-        let gate = Self {
+        Ok(Self {
             admin: admin_at,
             authority,
             estate: Some(estate),
@@ -192,16 +193,21 @@ impl Gate {
             exporter,
             ledger,
             library,
+            predecessor,
             proxy: proxy_at,
             reloader,
             stopper,
             thread: Some(thread),
             transparent: transparent_at,
-        };
-        if let Some(predecessor) = predecessor {
-            predecessor.serving()?;
-        }
-        Ok(gate)
+        })
+    }
+
+    /// Tells the gate before this one, where there is one, that this one serves; that one stops then.
+    ///
+    /// # Errors
+    /// It does not answer, and goes on; this gate must end.
+    pub fn follow(&mut self) -> Result<(), GateError> {
+        self.predecessor.take().map_or(Ok(()), Predecessor::serving).map_err(GateError::from)
     }
 
     /// Hands over to a process that asks for it, as [`Predecessor::call`] does, for as long as the offer is kept;

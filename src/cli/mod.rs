@@ -13,6 +13,7 @@ pub mod demo;
 pub mod export;
 pub mod hub;
 pub mod listing;
+pub mod machine;
 pub mod price;
 pub mod problem;
 pub mod reconcile;
@@ -23,6 +24,7 @@ pub mod serve;
 pub mod service;
 pub mod sources;
 pub mod stats;
+pub mod system;
 pub mod tail;
 pub mod top;
 
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Service(args)) => service::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
+        Some(Command::System(args)) => system::run(&args),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),
         Some(Command::Top(args)) => top::run(&args).map_err(Problem::from_asking),
     };

@@ -11,6 +11,7 @@ use clap::Args;
 use self::signals::Service;
 use crate::cli::arguments::ConfigArgs;
 use crate::cli::hub::hub_settings;
+use crate::cli::machine;
 use crate::cli::problem::Problem;
 use crate::cli::run::background;
 use crate::cli::sources::{inherited, loaded, loader};
@@ -69,7 +70,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
         predecessor,
         ..Surroundings::default()
     };
+    let changes = machine::undo_stale(&loaded.setup.state);
     let mut gate = Gate::start(loaded, surroundings)?;
+    let _attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
+    gate.follow()?;
     let service = Service::of(&gate);
     service.watch_signals()?;
     let followed = service.followed();

@@ -38,6 +38,11 @@ impl Stopper {
             later
         });
     }
+
+    /// The side that listens to it.
+    pub fn stopping(&self) -> Stopping {
+        Stopping(self.0.subscribe())
+    }
 }
 
 impl Stopping {

@@ -60,6 +60,8 @@ mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod metrics;
