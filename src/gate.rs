@@ -35,8 +35,9 @@ use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
-use crate::upstream::connect::{Connector, ConnectorParts, TrustError};
+use crate::upstream::connect::{Connector, ConnectorParts};
 use crate::upstream::pool::PoolLimits;
+use crate::upstream::verifying::TrustError;
 
 /// What the gate finds around it.
 #[derive(Clone, Debug, Default)]
@@ -82,9 +83,9 @@ impl Gate {
             own_ports: vec![proxy_at.port(), admin_at.port()],
             resolve: setup.upstream.resolve.clone(),
             limit: setup.upstream.connect_timeout,
-            roots,
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
+            ..ConnectorParts::new(roots)
         })?;
         let ledger = match &setup.journal {
             Some(path) => Ledger::open_held_to(&setup.budgets, setup.limits.entries, path.clone(), setup.keep)?,

@@ -1,0 +1,79 @@
+//! Which addresses a destination has: given by the owner, written out, or looked up; the gate's own are refused.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use crate::net::host::{Host, HostPort};
+use crate::upstream::failure::{Failure, FailureKind};
+
+/// Finds the addresses of destinations.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    /// Ports of the gate's own listeners; never dialled at an address of this machine.
+    pub(super) own_ports: Vec<u16>,
+    /// Addresses that the owner gave for some hosts and ports.
+    pub(super) given: HashMap<HostPort, SocketAddr>,
+}
+
+impl Addresses {
+    /// Every address of `at` that may be dialled.
+    ///
+    /// # Errors
+    /// A name without an address, and a destination that is the gate itself.
+    pub(super) async fn of(&self, at: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
+        let addresses: Vec<SocketAddr> = match (self.given.get(at), &at.host) {
+            (Some(address), _) => vec![*address],
+            (None, Host::Address(address)) => vec![SocketAddr::new(*address, at.port)],
+            (None, Host::Name(name)) => {
+                let found = tokio::net::lookup_host((&**name, at.port)).await;
+                found.map_err(|error| unreachable(at, error.to_string()))?.collect()
+            }
+        };
+        // One own address among the answers is enough: a name that mixes them is an attack, not a service.
+        if addresses.iter().any(|address| self.is_own(*address)) {
+            return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
+        }
+        Ok(addresses)
+    }
+
+    fn is_own(&self, address: SocketAddr) -> bool {
+        self.own_ports.contains(&address.port()) && is_of_this_machine(address.ip())
+    }
+}
+
+/// The failure of a destination that cannot be reached.
+pub(super) fn unreachable(at: &HostPort, cause: String) -> Failure {
+    Failure::unsent(FailureKind::Connect { host: at.to_string(), cause })
+}
+
+/// Whether packets to `address` stay on this machine: only then can a socket be bound to it.
+///
+/// Where that cannot be found out, as without a free descriptor, it counts as one of this machine.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let elsewhere = || UdpSocket::bind((address, 0)).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
+    address.is_loopback() || address.is_unspecified() || !elsewhere()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_another_machines_only_where_the_system_says_so() {
+        for (address, own) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("0.0.0.0", true),
+            ("::1", true),
+            ("::", true),
+            ("::ffff:127.0.0.1", true),
+            // Neither yes nor no: without its interface it cannot be bound, whoever has it.
+            ("fe80::1", true),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(is_of_this_machine(address.parse().unwrap()), own, "{address}");
+        }
+    }
+}
