@@ -85,6 +85,7 @@ impl Gate {
             limit: setup.upstream.connect_timeout,
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
+            outer: setup.upstream.outer.clone(),
             ..ConnectorParts::new(roots)
         })?;
         let ledger = match &setup.journal {

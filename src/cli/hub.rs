@@ -26,6 +26,7 @@ pub fn acquired(setup: &Setup, model: &Arc<CustomModel>) -> Result<Kit, Problem>
         resolve: setup.upstream.resolve.clone(),
         limit: setup.upstream.connect_timeout,
         shared_roots: setup.upstream.roots.clone(),
+        outer: setup.upstream.outer.clone(),
         ..ConnectorParts::new(machine_roots())
     })
     .map_err(anyhow::Error::from)?;

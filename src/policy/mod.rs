@@ -2,8 +2,10 @@
 
 pub mod assumption;
 pub mod budgets;
+pub mod bypass;
 pub mod custom;
 pub mod interception;
+pub mod outer;
 pub mod pricing;
 pub mod refusal;
 pub mod region;

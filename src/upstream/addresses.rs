@@ -37,6 +37,21 @@ impl Addresses {
         Ok(addresses)
     }
 
+    /// What to ask an outer proxy for: the address that the owner gave, or the destination itself.
+    pub(super) fn beyond(&self, at: &HostPort) -> HostPort {
+        match self.given.get(at) {
+            Some(address) => HostPort { host: Host::Address(address.ip()), port: address.port() },
+            None => at.clone(),
+        }
+    }
+
+    /// Whether `at` is the gate itself also where it is not dialled by the gate: the loopback of an outer proxy may be
+    /// this machine's. Looks a name up only where its port is one of ours.
+    pub(super) async fn leads_home(&self, at: &HostPort) -> bool {
+        self.own_ports.contains(&at.port)
+            && self.of(at).await.is_err_and(|failure| matches!(failure.kind, FailureKind::Own { .. }))
+    }
+
     fn is_own(&self, address: SocketAddr) -> bool {
         self.own_ports.contains(&address.port()) && is_of_this_machine(address.ip())
     }

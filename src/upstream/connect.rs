@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::net::host::{Host, HostPort};
+use crate::net::host::HostPort;
 use crate::net::own_traffic;
+use crate::policy::outer::OuterProxy;
 use crate::policy::target::{Destination, ExtraRoots, Scheme};
 use crate::system::roots::MachineRoots;
 use crate::upstream::addresses::{Addresses, unreachable};
 use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::outer::{Outer, is_unknown_issuer, server_name};
 use crate::upstream::race;
 use crate::upstream::road::Road;
 use crate::upstream::verifying::{Offer, TrustError, Verifying};
@@ -26,6 +27,7 @@ pub struct Connector {
     addresses: Addresses,
     limit: Duration,
     marked: bool,
+    outer: Option<Outer>,
     verifying: Verifying,
 }
 
@@ -46,6 +48,8 @@ pub struct ConnectorParts {
     pub shared_roots: Option<Arc<ExtraRoots>>,
     /// Sockets are marked, so that redirect rules leave them alone.
     pub marked: bool,
+    /// `upstream.proxy`: everything goes through it, but what it excepts.
+    pub outer: Option<OuterProxy>,
 }
 
 impl ConnectorParts {
@@ -59,6 +63,7 @@ impl ConnectorParts {
             own_root: Vec::new(),
             shared_roots: None,
             marked: false,
+            outer: None,
         }
     }
 }
@@ -69,11 +74,18 @@ impl Connector {
     /// # Errors
     /// A root that is no certificate.
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
-        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots, marked } = parts;
+        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots, marked, outer } = parts;
         let addresses = Addresses { own_ports, given: resolve };
         let verifying = Verifying { machine: roots, own_root, shared: shared_roots, kept: Mutex::default() };
         verifying.upstream(None, Offer::Both)?;
-        Ok(Self { addresses, limit, marked, verifying })
+        let outer = match outer {
+            None => None,
+            Some(proxy) => {
+                let tls = verifying.trusting([proxy.roots.as_ref(), None])?;
+                Some(Outer::new(proxy, tls))
+            }
+        };
+        Ok(Self { addresses, limit, marked, outer, verifying })
     }
 
     /// A way to `at`, without TLS: for tunnels.
@@ -113,12 +125,29 @@ impl Connector {
 
     async fn within<T>(&self, at: &HostPort, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         timeout(self.limit, work).await.unwrap_or_else(|_| {
-            Err(Failure::unsent(FailureKind::Timeout { host: at.to_string(), what: "connect", limit: self.limit }))
+            Err(Failure::unsent(match self.through(at) {
+                Some((outer, _)) => outer.late(at, self.limit),
+                None => FailureKind::Timeout { host: at.to_string(), what: "connect", limit: self.limit },
+            }))
         })
+    }
+
+    /// The outer proxy, where `at` is to be reached through it, and what it is asked for.
+    fn through(&self, at: &HostPort) -> Option<(&Outer, HostPort)> {
+        let outer = self.outer.as_ref().filter(|outer| outer.carries(at))?;
+        let asked = self.addresses.beyond(at);
+        outer.carries(&asked).then_some((outer, asked))
     }
 
     /// The one place where it is decided how a destination is reached.
     async fn road(&self, at: &HostPort) -> Result<Road, Failure> {
+        if let Some((outer, asked)) = self.through(at) {
+            if self.addresses.leads_home(at).await {
+                return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
+            }
+            // Only where there is one, and not a part of every dialling that is kept in memory.
+            return Box::pin(outer.road(&asked, &self.addresses, self.marked)).await;
+        }
         let addresses = self.addresses.of(at).await?;
         let dialled = race::first(&addresses, |address| own_traffic::connect(address, self.marked)).await;
         let stream = dialled.map_err(|error| unreachable(at, error.to_string()))?;
@@ -129,12 +158,15 @@ impl Connector {
 
     async fn tls(&self, to: &Destination, road: Road, offer: Offer) -> Result<Wire, Failure> {
         let failed = |cause: String| Failure::unsent(FailureKind::Certificate { host: to.at.to_string(), cause });
-        let name = match &to.at.host {
-            Host::Address(address) => ServerName::from(*address),
-            Host::Name(name) => ServerName::try_from(name.to_string()).map_err(|error| failed(error.to_string()))?,
-        };
+        let name = server_name(&to.at.host).map_err(failed)?;
         let config = self.verifying.upstream(to.roots.as_ref(), offer).map_err(|error| failed(error.to_string()))?;
-        let stream = TlsConnector::from(config).connect(name, road).await;
-        stream.map(|stream| Wire::Tls(Box::new(stream))).map_err(|error| failed(error.to_string()))
+        let is_through = matches!(road, Road::Through(_));
+        match TlsConnector::from(config).connect(name, road).await {
+            Ok(stream) => Ok(Wire::Tls(Box::new(stream))),
+            Err(error) if is_through && is_unknown_issuer(&error) => Err(failed(format!(
+                "{error}; if the outer proxy opens TLS, name the file of its authority as `upstream.ca`"
+            ))),
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
 }

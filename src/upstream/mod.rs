@@ -5,6 +5,7 @@ pub mod bounded;
 pub mod connect;
 pub mod failure;
 pub mod lane;
+mod outer;
 pub mod pool;
 mod race;
 pub mod reply;

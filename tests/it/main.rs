@@ -66,6 +66,8 @@ mod models;
 #[cfg(test)]
 mod otlp;
 #[cfg(test)]
+mod outer;
+#[cfg(test)]
 mod own_address;
 #[cfg(test)]
 mod pains;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod collector;
 pub mod gate;
 pub mod hub;
+pub mod outer;
 pub mod process;
 pub mod raw;
 pub mod replay;
