@@ -35,6 +35,7 @@ use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
+use crate::upstream::addresses::Captured;
 use crate::upstream::connect::{Connector, ConnectorParts};
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::verifying::TrustError;
@@ -79,6 +80,7 @@ impl Gate {
         let marker = open_marker(&setup.certs)?;
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
+        let live = Live::new(policy);
         let connector = Connector::new(ConnectorParts {
             own_ports: vec![proxy_at.port(), admin_at.port()],
             resolve: setup.upstream.resolve.clone(),
@@ -86,6 +88,11 @@ impl Gate {
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
             outer: setup.upstream.outer.clone(),
+            captured: Some(Captured {
+                live: live.clone(),
+                redirected: false,
+                name_servers: setup.upstream.name_servers.clone(),
+            }),
             ..ConnectorParts::new(roots)
         })?;
         let ledger = match &setup.journal {
@@ -102,13 +109,13 @@ impl Gate {
             Some(settings) => Library::start(settings, Arc::clone(&connector))?,
             None => Library::default(),
         };
-        library.prepare(policy.routing.customs.values());
+        library.prepare(live.now().routing.customs.values());
         let clerks = Clerks::default();
         let (stopper, stopping) = shutdown();
         let common = Common {
             limits: setup.limits.clone(),
             pool: PoolLimits { first_byte: setup.upstream.first_byte_timeout, idle: setup.upstream.idle_timeout },
-            live: Live::new(policy),
+            live,
             ledger: ledger.clone(),
             authority: authority.clone(),
             connector,

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::net::host::{Host, HostPort};
+use crate::policy::Live;
+use crate::upstream::dns::NameServers;
 use crate::upstream::failure::{Failure, FailureKind};
 
 /// Finds the addresses of destinations.
@@ -14,6 +16,19 @@ pub(super) struct Addresses {
     pub(super) own_ports: Vec<u16>,
     /// Addresses that the owner gave for some hosts and ports.
     pub(super) given: HashMap<HostPort, SocketAddr>,
+    /// Names that may lead here because the owner wants it so.
+    pub(super) captured: Option<(Captured, NameServers)>,
+}
+
+/// Names that the machine's own resolver may lead to the gate, as where a hosts file points intercepted hosts at it.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// Says which hosts are intercepted.
+    pub live: Live,
+    /// Redirected connections are taken: then any loopback address may lead here, whatever its port.
+    pub redirected: bool,
+    /// `upstream.nameServers`; `None` asks those of the machine.
+    pub name_servers: Option<Vec<SocketAddr>>,
 }
 
 impl Addresses {
@@ -27,7 +42,8 @@ impl Addresses {
             (None, Host::Address(address)) => vec![SocketAddr::new(*address, at.port)],
             (None, Host::Name(name)) => {
                 let found = tokio::net::lookup_host((&**name, at.port)).await;
-                found.map_err(|error| unreachable(at, error.to_string()))?.collect()
+                let found = found.map_err(|error| unreachable(at, error.to_string()))?.collect();
+                self.beyond_capture(at, name, found).await?
             }
         };
         // One own address among the answers is enough: a name that mixes them is an attack, not a service.
@@ -35,6 +51,31 @@ impl Addresses {
             return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
         }
         Ok(addresses)
+    }
+
+    /// The addresses of an intercepted name outside of this machine, where its resolver leads it back to the gate. Any
+    /// other name that leads here is refused, and not looked up again.
+    async fn beyond_capture(
+        &self,
+        at: &HostPort,
+        name: &str,
+        found: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let Some((captured, servers)) = &self.captured else { return Ok(found) };
+        let leads_here = |address: &SocketAddr| {
+            self.is_own(*address) || captured.redirected && address.ip().to_canonical().is_loopback()
+        };
+        if !found.iter().any(leads_here) || !captured.live.now().interception.opens(&at.host) {
+            return Ok(found);
+        }
+        let asked = servers.look_up(name).await.map_err(|cause| {
+            unreachable(at, format!("this machine's resolver leads it to the gate itself, and {cause}"))
+        })?;
+        let asked: Vec<SocketAddr> = asked.iter().map(|address| SocketAddr::new(*address, at.port)).collect();
+        if asked.iter().any(leads_here) {
+            return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
+        }
+        Ok(asked)
     }
 
     /// What to ask an outer proxy for: the address that the owner gave, or the destination itself.

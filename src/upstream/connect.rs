@@ -13,7 +13,8 @@ use crate::net::own_traffic;
 use crate::policy::outer::OuterProxy;
 use crate::policy::target::{Destination, ExtraRoots, Scheme};
 use crate::system::roots::MachineRoots;
-use crate::upstream::addresses::{Addresses, unreachable};
+use crate::upstream::addresses::{Addresses, Captured, unreachable};
+use crate::upstream::dns::NameServers;
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::outer::{Outer, is_unknown_issuer, server_name};
 use crate::upstream::race;
@@ -50,6 +51,8 @@ pub struct ConnectorParts {
     pub marked: bool,
     /// `upstream.proxy`: everything goes through it, but what it excepts.
     pub outer: Option<OuterProxy>,
+    /// Names that may lead to the gate because the owner wants it so.
+    pub captured: Option<Captured>,
 }
 
 impl ConnectorParts {
@@ -64,6 +67,7 @@ impl ConnectorParts {
             shared_roots: None,
             marked: false,
             outer: None,
+            captured: None,
         }
     }
 }
@@ -74,8 +78,13 @@ impl Connector {
     /// # Errors
     /// A root that is no certificate.
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
-        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots, marked, outer } = parts;
-        let addresses = Addresses { own_ports, given: resolve };
+        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots, marked, outer, captured } =
+            parts;
+        let captured = captured.map(|captured| {
+            let servers = NameServers::new(captured.name_servers.clone());
+            (captured, servers)
+        });
+        let addresses = Addresses { own_ports, given: resolve, captured };
         let verifying = Verifying { machine: roots, own_root, shared: shared_roots, kept: Mutex::default() };
         verifying.upstream(None, Offer::Both)?;
         let outer = match outer {

@@ -1,8 +1,9 @@
 //! Attempts at upstreams: dialling, kept connections, sending, and the replies.
 
-mod addresses;
+pub mod addresses;
 pub mod bounded;
 pub mod connect;
+mod dns;
 pub mod failure;
 pub mod lane;
 mod outer;

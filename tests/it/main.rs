@@ -14,6 +14,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;

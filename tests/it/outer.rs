@@ -132,8 +132,9 @@ async fn duplicates_custom_models_plain_http_and_telemetry_pass_it_but_loopback_
     assert_eq!(own.seen().len(), 2);
     assert_eq!(upstream.seen()[0].headers["authorization"], "Bearer sk-mirror-key");
 
-    let request =
-        http::Request::get("http://plain.example.com:8080/v1/models").header("host", "plain.example.com:8080");
+    let request = http::Request::get("http://plain.example.com:8080/v1/models")
+        .header("host", "plain.example.com:8080")
+        .header("authorization", "Bearer sk-client");
     let request = request.body(http_body_util::Full::default()).unwrap();
     assert_eq!(guard(Client::plain(gate.proxy()).await.send(request)).await.status, 200);
     assert_eq!(plain.seen().len(), 1);
