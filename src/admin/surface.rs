@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +25,8 @@ pub struct Surface {
     pub config: Arc<ArcSwap<serde_json::Value>>,
     /// The policy in force, for the list of models.
     pub policy: Live,
+    /// Where programs reach the gate, for the PAC.
+    pub proxy: SocketAddr,
     /// Whether the gate takes calls.
     pub ready: Arc<AtomicBool>,
     /// What every change needs, and every reading too where there is one.

@@ -44,6 +44,7 @@ fn surface() -> Surface {
         root: "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n".into(),
         config: Arc::new(ArcSwap::from_pointee(json!({ "listen": { "admin": "127.0.0.1:8485" } }))),
         policy: Live::new(Policy::default()),
+        proxy: "127.0.0.1:8484".parse().unwrap(),
         ready: Arc::new(AtomicBool::new(true)),
         token: None,
         reviser: Reviser::new(|_| Err(Rejected::NoFile)),
@@ -163,14 +164,6 @@ async fn nothing_but_reading_is_served() {
 }
 
 #[tokio::test]
-async fn a_listener_that_others_can_reach_answers_nothing() {
-    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let at = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
-    tokio::spawn(serve(listener, surface(), pending()));
-    assert_eq!(fetch(at, "/stats").await.status, 403);
-}
-
-#[tokio::test]
 async fn a_bad_query_is_refused_with_the_name_of_its_parameter() {
     let at = start(surface()).await;
     for (path, parameter) in [
@@ -245,7 +238,7 @@ async fn the_books_are_shown_in_every_form() {
 
 fn at(scheme: Scheme, authority: &str) -> Destination {
     let at = crate::net::host::HostPort::parse(authority, scheme.default_port()).unwrap();
-    Destination { scheme, at, roots: None }
+    Destination { scheme, at, dialled: None, roots: None }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod address;
 mod amount;
+mod auditing;
 mod budgets;
 mod document;
 mod duplicates;
@@ -26,4 +27,5 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod users;
 mod view;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::net::host::HostPort;
+use crate::net::keepers::Keepers;
 use crate::net::limits::Limits;
+use crate::net::reach::Reach;
 use crate::net::secret::Secret;
 use crate::policy::budgets::Budget;
 use crate::policy::outer::OuterProxy;
@@ -22,6 +24,12 @@ pub struct Setup {
     pub proxy: SocketAddr,
     /// `listen.admin`.
     pub admin: SocketAddr,
+    /// `listen.users`: who may come in from other machines.
+    pub keepers: Keepers,
+    /// `listen.reach`: where programs of other machines may be led within the gate's own network.
+    pub reach: Reach,
+    /// `listen.transparent`: for what the system leads here; `None` listens for no such thing.
+    pub transparent: Option<SocketAddr>,
     /// `admin.token`: what changes something on the admin surface needs it; with it set, what reads does too.
     pub admin_token: Option<Secret>,
     /// Where the certificate authority lives.

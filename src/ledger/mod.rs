@@ -1,5 +1,6 @@
 //! The books: every upstream attempt once, summed and listed.
 
+pub mod bypasses;
 pub mod claims;
 pub mod conventions;
 pub mod csv;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::bypasses::{Bypass, Bypasses};
 use self::claims::{Claim, Claims};
 use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
@@ -83,6 +85,7 @@ impl Ledger {
             tap: Tap::default(),
             open: AtomicU64::new(0),
             spending: Arc::default(),
+            bypasses: Bypasses::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -295,6 +298,7 @@ impl Ledger {
             totals,
             by,
             tunnels: books.tunnels.snapshot(),
+            bypasses: books.bypasses.at(Timestamp::now()),
             journal: self.journal(),
             missing: missing.map(Into::into),
         }
@@ -319,6 +323,11 @@ impl Ledger {
     /// Counts something that the books cannot see into.
     pub fn gap(&self, gap: Gap) {
         self.0.tunnels.gap(gap);
+    }
+
+    /// Shows that a client is passed on unopened from now on.
+    pub fn bypass(&self, bypass: Bypass) {
+        self.0.bypasses.begin(bypass);
     }
 
     /// Counts the bytes of a tunnel at its end.
@@ -365,6 +374,7 @@ struct Books {
     /// Attempts that were begun and are not over.
     open: AtomicU64,
     spending: Arc<OnceLock<Arc<Spending>>>,
+    bypasses: Bypasses,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

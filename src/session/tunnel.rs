@@ -5,8 +5,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 
+use crate::ledger::tunnels::Gap;
+use crate::net::host::Host;
 use crate::net::prefixed::Prefixed;
 use crate::net::shutdown::Phase;
+use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::session::house::House;
 use crate::upstream::road::Road;
 
@@ -26,6 +29,23 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
         () = house.stopping.reached(Phase::Halting) => {}
     }
     house.ledger.tunnel_closed(up.get(), down.get());
+}
+
+/// Notes what the books will not see because it goes to `host` in a tunnel.
+pub fn note(host: Option<&Host>, house: &House) {
+    let Some(host) = host else { return };
+    let ledger = &house.ledger;
+    // Nothing but a bypass makes a tunnel of it.
+    let bypassed = house.relay.policy().interception.opens(host);
+    if bypassed {
+        ledger.gap(Gap::Bypassed);
+    }
+    if bypassed || serves_models(host) {
+        ledger.gap(Gap::UnmeteredAi);
+    }
+    if wants_client_certificate(host) {
+        ledger.gap(Gap::Mtls);
+    }
 }
 
 const BUFFER: usize = 32 << 10;

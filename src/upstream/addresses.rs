@@ -1,10 +1,11 @@
 //! Which addresses a destination has: given by the owner, written out, or looked up; the gate's own are refused.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::net::host::{Host, HostPort};
+use crate::net::reach::{Asker, Reach, is_inside};
 use crate::policy::Live;
 use crate::upstream::dns::NameServers;
 use crate::upstream::failure::{Failure, FailureKind};
@@ -16,6 +17,8 @@ pub(super) struct Addresses {
     pub(super) own_ports: Vec<u16>,
     /// Addresses that the owner gave for some hosts and ports.
     pub(super) given: HashMap<HostPort, SocketAddr>,
+    /// Where programs of other machines may be led within the gate's own network, beside those addresses.
+    pub(super) listed: Reach,
     /// Names that may lead here because the owner wants it so.
     pub(super) captured: Option<(Captured, NameServers)>,
 }
@@ -32,23 +35,28 @@ pub struct Captured {
 }
 
 impl Addresses {
-    /// Every address of `at` that may be dialled.
+    /// Every address of `at` that may be dialled for `asker`.
     ///
     /// # Errors
-    /// A name without an address, and a destination that is the gate itself.
-    pub(super) async fn of(&self, at: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
+    /// A name without an address, and a destination that is the gate itself or closed to the asker.
+    pub(super) async fn of(&self, at: &HostPort, asker: Asker) -> Result<Vec<SocketAddr>, Failure> {
         let addresses: Vec<SocketAddr> = match (self.given.get(at), &at.host) {
             (Some(address), _) => vec![*address],
             (None, Host::Address(address)) => vec![SocketAddr::new(*address, at.port)],
             (None, Host::Name(name)) => {
                 let found = tokio::net::lookup_host((&**name, at.port)).await;
-                let found = found.map_err(|error| unreachable(at, error.to_string()))?.collect();
+                let unknown = |error: io::Error| unreachable(at, error.to_string()).because(ErrorKind::HostUnreachable);
+                let found = found.map_err(unknown)?.collect();
                 self.beyond_capture(at, name, found).await?
             }
         };
         // One own address among the answers is enough: a name that mixes them is an attack, not a service.
         if addresses.iter().any(|address| self.is_own(*address)) {
             return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
+        }
+        // So it is with an address within: what is checked is what is dialled, whatever a name says next.
+        if asker == Asker::Elsewhere && !addresses.iter().all(|address| self.leads(at, address.ip())) {
+            return Err(Failure::unsent(FailureKind::Inside { host: at.to_string() }));
         }
         Ok(addresses)
     }
@@ -62,9 +70,7 @@ impl Addresses {
         found: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, Failure> {
         let Some((captured, servers)) = &self.captured else { return Ok(found) };
-        let leads_here = |address: &SocketAddr| {
-            self.is_own(*address) || captured.redirected && address.ip().to_canonical().is_loopback()
-        };
+        let leads_here = |address: &SocketAddr| self.leads_here(*address);
         if !found.iter().any(leads_here) || !captured.live.now().interception.opens(&at.host) {
             return Ok(found);
         }
@@ -80,17 +86,35 @@ impl Addresses {
 
     /// What to ask an outer proxy for: the address that the owner gave, or the destination itself.
     pub(super) fn beyond(&self, at: &HostPort) -> HostPort {
-        match self.given.get(at) {
-            Some(address) => HostPort { host: Host::Address(address.ip()), port: address.port() },
-            None => at.clone(),
+        self.given.get(at).map_or_else(|| at.clone(), |address| HostPort::from(*address))
+    }
+
+    /// Whether an outer proxy may be asked for `at`, whose addresses only the proxy learns: its loopback may be this
+    /// machine's, so a name is looked up where its port is one of ours.
+    ///
+    /// # Errors
+    /// The gate itself, and an address that is closed to the asker.
+    pub(super) async fn admit_beyond(&self, at: &HostPort, asker: Asker) -> Result<(), Failure> {
+        if !matches!(at.host, Host::Address(_)) && !self.own_ports.contains(&at.port) {
+            return Ok(());
+        }
+        match self.of(at, asker).await {
+            Err(failure) if !matches!(failure.kind, FailureKind::Connect { .. }) => Err(failure),
+            _ => Ok(()),
         }
     }
 
-    /// Whether `at` is the gate itself also where it is not dialled by the gate: the loopback of an outer proxy may be
-    /// this machine's. Looks a name up only where its port is one of ours.
-    pub(super) async fn leads_home(&self, at: &HostPort) -> bool {
-        self.own_ports.contains(&at.port)
-            && self.of(at).await.is_err_and(|failure| matches!(failure.kind, FailureKind::Own { .. }))
+    /// Whether a connection to `address` would come to the gate.
+    pub(super) fn leads_here(&self, address: SocketAddr) -> bool {
+        let redirected = self.captured.as_ref().is_some_and(|(captured, _)| captured.redirected);
+        self.is_own(address) || redirected && address.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether a program of another machine that asked for `at` may be led to this address of it.
+    fn leads(&self, at: &HostPort, address: IpAddr) -> bool {
+        // An address that the owner gave for a host and port is listed by that.
+        let listed = self.given.contains_key(at) || self.listed.lists(at, address);
+        listed || !(is_inside(address) || is_of_this_machine(address))
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {

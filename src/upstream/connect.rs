@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::net::host::HostPort;
 use crate::net::own_traffic;
+use crate::net::reach::{Asker, Reach};
 use crate::policy::outer::OuterProxy;
 use crate::policy::target::{Destination, ExtraRoots, Scheme};
 use crate::system::roots::MachineRoots;
@@ -39,6 +40,8 @@ pub struct ConnectorParts {
     pub own_ports: Vec<u16>,
     /// Addresses that the owner gave for some hosts and ports.
     pub resolve: HashMap<HostPort, SocketAddr>,
+    /// Where programs of other machines may be led within the gate's own network, beside those addresses.
+    pub reach: Reach,
     /// For look-up, TCP and TLS together.
     pub limit: Duration,
     /// The machine's roots.
@@ -61,6 +64,7 @@ impl ConnectorParts {
         Self {
             own_ports: Vec::new(),
             resolve: HashMap::new(),
+            reach: Reach::default(),
             limit: Duration::from_secs(10),
             roots,
             own_root: Vec::new(),
@@ -78,13 +82,13 @@ impl Connector {
     /// # Errors
     /// A root that is no certificate.
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
-        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots, marked, outer, captured } =
+        let ConnectorParts { own_ports, resolve, reach, limit, roots, own_root, shared_roots, marked, outer, captured } =
             parts;
         let captured = captured.map(|captured| {
             let servers = NameServers::new(captured.name_servers.clone());
             (captured, servers)
         });
-        let addresses = Addresses { own_ports, given: resolve, captured };
+        let addresses = Addresses { own_ports, given: resolve, listed: reach, captured };
         let verifying = Verifying { machine: roots, own_root, shared: shared_roots, kept: Mutex::default() };
         verifying.upstream(None, Offer::Both)?;
         let outer = match outer {
@@ -97,12 +101,12 @@ impl Connector {
         Ok(Self { addresses, limit, marked, outer, verifying })
     }
 
-    /// A way to `at`, without TLS: for tunnels.
+    /// A way to `at`, without TLS: for tunnels, and for what else a client asks for that is no call.
     ///
     /// # Errors
     /// Always with nothing sent.
-    pub async fn dial(&self, at: &HostPort) -> Result<Road, Failure> {
-        self.within(at, self.road(at)).await
+    pub async fn dial(&self, at: &HostPort, asker: Asker) -> Result<Road, Failure> {
+        self.within(at, self.road(at, None, asker)).await
     }
 
     /// A connection to a destination, over verified TLS where its scheme says so.
@@ -110,20 +114,28 @@ impl Connector {
     /// # Errors
     /// Always with nothing of the request sent.
     pub async fn connect(&self, to: &Destination) -> Result<Wire, Failure> {
-        self.offering(to, Offer::Both).await
+        self.connect_for(to, Asker::Here).await
     }
 
-    /// The same over HTTP/1 alone: only there a connection can become another protocol's.
+    /// The same for a client that asked to be led there itself.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn connect_for(&self, to: &Destination, asker: Asker) -> Result<Wire, Failure> {
+        self.offering(to, Offer::Both, asker).await
+    }
+
+    /// As [`Connector::connect`], over HTTP/1 alone: only there a connection can become another protocol's.
     ///
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_http1(&self, to: &Destination) -> Result<Wire, Failure> {
-        self.offering(to, Offer::Http1).await
+        self.offering(to, Offer::Http1, Asker::Here).await
     }
 
-    async fn offering(&self, to: &Destination, offer: Offer) -> Result<Wire, Failure> {
+    async fn offering(&self, to: &Destination, offer: Offer, asker: Asker) -> Result<Wire, Failure> {
         self.within(&to.at, async {
-            let road = self.road(&to.at).await?;
+            let road = self.road(&to.at, to.dialled, asker).await?;
             match to.scheme {
                 Scheme::Http => Ok(Wire::Plain(road)),
                 Scheme::Https => self.tls(to, road, offer).await,
@@ -134,7 +146,7 @@ impl Connector {
 
     async fn within<T>(&self, at: &HostPort, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         timeout(self.limit, work).await.unwrap_or_else(|_| {
-            Err(Failure::unsent(match self.through(at) {
+            Err(Failure::unsent(match self.through(at, None) {
                 Some((outer, _)) => outer.late(at, self.limit),
                 None => FailureKind::Timeout { host: at.to_string(), what: "connect", limit: self.limit },
             }))
@@ -142,24 +154,27 @@ impl Connector {
     }
 
     /// The outer proxy, where `at` is to be reached through it, and what it is asked for.
-    fn through(&self, at: &HostPort) -> Option<(&Outer, HostPort)> {
+    fn through(&self, at: &HostPort, dialled: Option<SocketAddr>) -> Option<(&Outer, HostPort)> {
         let outer = self.outer.as_ref().filter(|outer| outer.carries(at))?;
-        let asked = self.addresses.beyond(at);
+        let asked = dialled.map_or_else(|| self.addresses.beyond(at), HostPort::from);
         outer.carries(&asked).then_some((outer, asked))
     }
 
-    /// The one place where it is decided how a destination is reached.
-    async fn road(&self, at: &HostPort) -> Result<Road, Failure> {
-        if let Some((outer, asked)) = self.through(at) {
-            if self.addresses.leads_home(at).await {
-                return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
-            }
+    /// The one place where it is decided how a destination is reached: `dialled` is its address, where the client had
+    /// one.
+    async fn road(&self, at: &HostPort, dialled: Option<SocketAddr>, asker: Asker) -> Result<Road, Failure> {
+        let dialled = dialled.filter(|address| !self.addresses.leads_here(*address));
+        if let Some((outer, asked)) = self.through(at, dialled) {
+            self.addresses.admit_beyond(&asked, asker).await?;
             // Only where there is one, and not a part of every dialling that is kept in memory.
-            return Box::pin(outer.road(&asked, &self.addresses, self.marked)).await;
+            return Box::pin(outer.road(&asked, &self.addresses, (self.marked, asker))).await;
         }
-        let addresses = self.addresses.of(at).await?;
+        let addresses = match dialled {
+            None => self.addresses.of(at, asker).await?,
+            Some(address) => self.addresses.of(&HostPort::from(address), asker).await?,
+        };
         let dialled = race::first(&addresses, |address| own_traffic::connect(address, self.marked)).await;
-        let stream = dialled.map_err(|error| unreachable(at, error.to_string()))?;
+        let stream = dialled.map_err(|error| unreachable(at, error.to_string()).because(error.kind()))?;
         // Without it, the second small write of a request waits for an acknowledgement.
         let _ = stream.set_nodelay(true);
         Ok(Road::Direct(stream))

@@ -4,7 +4,6 @@ mod http;
 mod socks;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::net::host::{Host, HostPort};
 use crate::net::own_traffic;
+use crate::net::reach::Asker;
 use crate::policy::outer::{OuterKind, OuterProxy};
 use crate::upstream::addresses::Addresses;
 use crate::upstream::failure::{Failure, FailureKind};
@@ -78,12 +78,17 @@ impl Outer {
     ///
     /// # Errors
     /// Names the proxy and what it said; nothing was sent to `to`.
-    pub(super) async fn road(&self, to: &HostPort, addresses: &Addresses, marked: bool) -> Result<Road, Failure> {
+    pub(super) async fn road(
+        &self,
+        to: &HostPort,
+        addresses: &Addresses,
+        (marked, asker): (bool, Asker),
+    ) -> Result<Road, Failure> {
         let asked = match self.proxy.kind {
             // The first ones of each family; a proxy needs a connection of its own for each.
             OuterKind::Socks5 => {
-                let found = race::alternating(&addresses.of(to).await?);
-                found.into_iter().take(MOST_TRIED).map(host_port).collect::<Vec<_>>()
+                let found = race::alternating(&addresses.of(to, asker).await?);
+                found.into_iter().take(MOST_TRIED).map(HostPort::from).collect::<Vec<_>>()
             }
             OuterKind::Http | OuterKind::Https | OuterKind::Socks5h => vec![to.clone()],
         };
@@ -112,7 +117,7 @@ impl Outer {
     /// The connection to the proxy itself.
     async fn leg(&self, addresses: &Addresses, marked: bool) -> Result<Box<dyn Leg>, Obstacle> {
         let unreachable = |cause: String| Obstacle::passing(format!("it could not be reached: {cause}"));
-        let found = addresses.of(&self.proxy.at).await.map_err(|failure| match failure.kind {
+        let found = addresses.of(&self.proxy.at, Asker::Here).await.map_err(|failure| match failure.kind {
             FailureKind::Own { .. } => Obstacle::lasting("that is the gate itself; change `upstream.proxy`"),
             FailureKind::Connect { cause, .. } => unreachable(cause),
             other => unreachable(other.to_string()),
@@ -155,10 +160,6 @@ pub(super) fn server_name(host: &Host) -> Result<ServerName<'static>, String> {
 pub(super) fn is_unknown_issuer(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     matches!(cause, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
-}
-
-fn host_port(address: SocketAddr) -> HostPort {
-    HostPort { host: Host::Address(address.ip()), port: address.port() }
 }
 
 /// Addresses of one name that a SOCKS proxy is asked for in turn.

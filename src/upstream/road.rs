@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 
 /// The bytes to a destination, before any TLS with it.
@@ -15,6 +16,24 @@ pub enum Road {
     Direct(TcpStream),
     /// Through an outer proxy; the reader holds what came together with the proxy's own answer.
     Through(BufReader<Box<dyn Leg>>),
+}
+
+impl Road {
+    /// The address from which the gate dialled; through an outer proxy it is of no meaning to the destination.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(stream) => stream.local_addr().ok(),
+            Self::Through(_) => None,
+        }
+    }
+
+    /// Waits until the destination has said something, or nothing more can come; takes nothing of it.
+    pub async fn spoken(&mut self) {
+        match self {
+            Self::Direct(stream) => drop(stream.peek(&mut [0]).await),
+            Self::Through(stream) => drop(stream.fill_buf().await.map(<[u8]>::len)),
+        }
+    }
 }
 
 /// The connection to an outer proxy: TCP, or TLS over it.

@@ -6,6 +6,8 @@ pub mod bench;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod azure;
 #[cfg(test)]
 mod bad_servers;
@@ -72,7 +74,11 @@ mod outer;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod pac;
+#[cfg(test)]
 mod pains;
+#[cfg(test)]
+mod pinned;
 #[cfg(test)]
 mod prices;
 #[cfg(test)]
