@@ -16,6 +16,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -71,6 +73,8 @@ mod misdirected;
 mod models;
 #[cfg(test)]
 mod otlp;
+#[cfg(test)]
+mod outer;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
