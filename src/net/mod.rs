@@ -5,6 +5,7 @@ pub mod host;
 pub mod keepers;
 pub mod limits;
 pub mod mark;
+pub mod own_traffic;
 pub mod parting;
 pub mod prefixed;
 pub mod reach;

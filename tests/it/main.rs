@@ -16,6 +16,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -60,6 +62,8 @@ mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod metrics;
@@ -69,6 +73,8 @@ mod misdirected;
 mod models;
 #[cfg(test)]
 mod otlp;
+#[cfg(test)]
+mod outer;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
@@ -84,9 +90,13 @@ mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod socket_bytes;
 #[cfg(test)]
@@ -95,6 +105,8 @@ mod socks;
 mod start;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod take_over;
 #[cfg(test)]
 mod translate;
 #[cfg(test)]
