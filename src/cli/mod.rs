@@ -49,6 +49,7 @@ pub fn main() -> ExitCode {
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
+        Some(Command::Relay(args)) => run::isolate::relay(&args),
         Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),

@@ -1,5 +1,7 @@
 //! `tollgate run`: one program through the running gate.
 
+pub mod isolate;
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -33,6 +35,12 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     }
     for warning in environment.warnings(&|name| env::var_os(name)) {
         let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    if args.isolate {
+        isolate::enter(&loaded, args.label.as_deref())?;
+        isolate::PROXIES.iter().for_each(|name| {
+            command.env_remove(name);
+        });
     }
     // Returns only where it failed.
     let cause = command.exec();
