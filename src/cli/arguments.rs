@@ -52,7 +52,7 @@ pub enum Command {
     Relay(RelayArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
-    /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`
+    /// Run one program through the gate, which is started if none runs: `tollgate run --label NAME -- PROGRAM ARGS...`
     Run(RunArgs),
     /// Run the gate; makes the certificate authority at first start
     Serve(ServeArgs),
@@ -87,6 +87,12 @@ pub struct ServeArgs {
     /// Where the configuration comes from.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// The folder of the leases with which this gate ends; `run` starts it so
+    #[arg(long, hide = true, value_name = "FOLDER")]
+    pub leases: Option<PathBuf>,
+    /// It is the process that stays
+    #[arg(long, hide = true, requires = "leases")]
+    pub detached: bool,
 }
 
 /// `tollgate check`.
@@ -159,6 +165,9 @@ pub struct RunArgs {
     /// Configuration file (JSON5) that the gate runs with
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Change nothing but variables: no module for old versions of Node, none for Python
+    #[arg(long)]
+    pub no_modules: bool,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,

@@ -37,6 +37,19 @@ impl Problem {
         Self { error, hints: hint.into_iter().collect(), code: 1 }
     }
 
+    /// What another process of this program has said on standard error; `otherwise` if that was nothing.
+    pub fn retold(told: &str, otherwise: &str) -> Self {
+        let hints = told.lines().filter_map(|line| line.strip_prefix("hint: ")).map(str::to_owned).collect();
+        // Further errors stand below the first as its causes do.
+        let lines = told.lines().skip_while(|line| !line.starts_with("error: "));
+        let mut said: Vec<&str> =
+            lines.filter_map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("  "))).collect();
+        let innermost = said.pop().unwrap_or(otherwise).to_owned();
+        let error =
+            said.iter().rev().fold(anyhow::Error::msg(innermost), |inner, outer| inner.context((*outer).to_owned()));
+        Self { error, hints, code: 1 }
+    }
+
     /// Whoever read the output has read enough.
     pub fn is_broken_pipe(&self) -> bool {
         self.error

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::arguments::ServeArgs;
 use crate::cli::hub::hub_settings;
 use crate::cli::problem::Problem;
+use crate::cli::run::background;
 use crate::cli::sources::{inherited, loaded};
 use crate::gate::{Gate, Surroundings};
 use crate::net::shutdown::{Phase, Stopper};
@@ -20,6 +21,9 @@ use crate::telemetry;
 /// # Errors
 /// A configuration or a machine that does not let it start.
 pub fn run(args: &ServeArgs) -> Result<(), Problem> {
+    if let Some(folder) = &args.leases {
+        return background::run(args, folder);
+    }
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();

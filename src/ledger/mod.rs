@@ -196,6 +196,11 @@ impl Ledger {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// How many attempts were begun and are not over.
+    pub fn open_calls(&self) -> u64 {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
     /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
     /// the journal, which takes a moment.
     pub fn claim(&self, upstream_id: &str) -> Claim {

@@ -1,9 +1,13 @@
 //! `tollgate run --isolate`: the program's process enters a network whose only way out is the gate.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use clap::Args;
 
 use crate::cli::problem::Problem;
-use crate::config::load::Loaded;
+use crate::system::environment::Files;
+use crate::system::lease::Lease;
 
 /// `tollgate __relay`.
 #[derive(Args, Clone, Debug)]
@@ -13,26 +17,11 @@ pub struct RelayArgs {
     detached: bool,
 }
 
-/// What leads programs to a proxy that they cannot reach inside.
-pub const PROXIES: [&str; 11] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "FTP_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "ftp_proxy",
-    "no_proxy",
-    "NODE_USE_ENV_PROXY",
-];
-
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::{Loaded, Problem, RelayArgs};
+    use super::{Files, Lease, Path, Problem, RelayArgs, SocketAddr};
 
-    pub(super) fn enter(_: &Loaded, _: Option<&str>) -> Result<(), Problem> {
+    pub(super) fn enter(_: &Path, _: &Files, _: SocketAddr, _: Option<&str>, _: Option<&Lease>) -> Result<(), Problem> {
         let error = anyhow::anyhow!("only Linux gives a program a network of its own");
         Err(Problem::usage(error, ["without `--isolate`, the program is led through the gate by its settings".into()]))
     }
@@ -52,25 +41,32 @@ mod system {
 
     use anyhow::Context;
 
-    use super::{Loaded, Problem, RelayArgs};
+    use super::{Files, Lease, Path, Problem, RelayArgs, SocketAddr};
     use crate::ca::hashed::subject_hash;
-    use crate::cli::run::{BUNDLE, ROOT};
     use crate::system::isolation::enter::{enter as go_inside, settle};
     use crate::system::isolation::files::Cover;
     use crate::system::isolation::hand::{give, pair};
     use crate::system::isolation::relay::{Order, Served, network, serve, wait};
 
-    pub(super) fn enter(loaded: &Loaded, label: Option<&str>) -> Result<(), Problem> {
-        let certs = &loaded.setup.certs;
-        let read = |name| fs::read(certs.join(name)).with_context(|| format!("cannot read `{name}`"));
-        let (bundle, root) = (read(BUNDLE)?, read(ROOT)?);
+    pub(super) fn enter(
+        certs: &Path,
+        files: &Files,
+        gate: SocketAddr,
+        label: Option<&str>,
+        lease: Option<&Lease>,
+    ) -> Result<(), Problem> {
+        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read `{}`", path.display()));
+        let (root, bundle) = (read(&certs.join("ca.pem"))?, read(&files.bundle)?);
+        let java = files.java.as_deref().map(read).transpose()?;
         let (line, theirs) = pair().context("cannot speak with a relay")?;
         start(theirs).context("cannot start a relay")?;
-        let order = Order { gate: loaded.setup.proxy, label: label.map(Into::into), process: process::id() };
-        give(&line, &order, &[]).and_then(|()| wait(&line)).context("the relay did not begin")?;
+        let order = Order { gate, label: label.map(Into::into), process: process::id() };
+        let lease: Vec<BorrowedFd<'_>> = lease.iter().map(AsFd::as_fd).collect();
+        give(&line, &order, &lease).and_then(|()| wait(&line)).context("the relay did not begin")?;
 
         let hash = subject_hash(&root);
-        let inside = go_inside(&Cover { bundle: &bundle, root: &root, hash: hash.as_deref() }).map_err(|error| {
+        let cover = Cover { bundle: &bundle, root: &root, hash: hash.as_deref(), java: java.as_deref() };
+        let inside = go_inside(&cover).map_err(|error| {
             let hints = error.hints.clone();
             Problem::failed(error, hints)
         })?;
@@ -114,12 +110,19 @@ mod system {
     }
 }
 
-/// Brings this process inside; what it becomes has no way out but the gate.
+/// Brings this process inside; what it becomes has no way out but the gate at `gate`, in whose books it is `label`. The
+/// lease, if any, is held as long as anything is inside.
 ///
 /// # Errors
 /// What the system forbids, with the switch that forbids it; no relay.
-pub fn enter(loaded: &Loaded, label: Option<&str>) -> Result<(), Problem> {
-    system::enter(loaded, label)
+pub fn enter(
+    certs: &Path,
+    files: &Files,
+    gate: SocketAddr,
+    label: Option<&str>,
+    lease: Option<&Lease>,
+) -> Result<(), Problem> {
+    system::enter(certs, files, gate, label, lease)
 }
 
 /// Serves a program that is inside.

@@ -22,6 +22,8 @@ pub struct Cover<'a> {
     pub root: &'a [u8],
     /// The name under which OpenSSL looks for it in a folder, without the dot and the number.
     pub hash: Option<&'a str>,
+    /// As `bundle`, as a store of Java's.
+    pub java: Option<&'a [u8]>,
 }
 
 /// What was laid over.
@@ -67,6 +69,8 @@ struct Targets {
     bundles: BTreeSet<PathBuf>,
     /// Folders of certificates.
     folders: BTreeSet<PathBuf>,
+    /// Java's stores.
+    java: BTreeSet<PathBuf>,
 }
 
 impl Targets {
@@ -83,6 +87,7 @@ impl Targets {
             services: SERVICES.iter().filter_map(|path| find(path)).collect(),
             bundles,
             folders,
+            java: JAVA.iter().filter_map(|path| find(path)).collect(),
         }
     }
 }
@@ -104,13 +109,18 @@ impl Covering<'_> {
         for service in &targets.services {
             self.file(b"", Some(service))?;
         }
-        for bundle in &targets.bundles {
-            self.file(what.bundle, Some(bundle))?;
-        }
         for folder in &targets.folders {
             let source = self.next();
             copy(folder, &source, what)?;
             self.lay(&source, folder);
+        }
+        for bundle in &targets.bundles {
+            self.file(what.bundle, Some(bundle))?;
+        }
+        if let Some(java) = what.java {
+            for store in &targets.java {
+                self.file(java, Some(store))?;
+            }
         }
         Ok(resolver)
     }
@@ -188,6 +198,12 @@ const BUNDLES: [&str; 7] = [
     "/etc/ca-certificates/extracted/tls-ca-bundle.pem",
 ];
 const FOLDERS: [&str; 3] = ["/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted/pem/directory-hash"];
+/// Debian; Fedora and SUSE.
+const JAVA: [&str; 3] = [
+    "/etc/ssl/certs/java/cacerts",
+    "/etc/pki/ca-trust/extracted/java/cacerts",
+    "/var/lib/ca-certificates/java-cacerts",
+];
 /// What bundles are called.
 const NAMES: [&str; 5] = ["ca-certificates.crt", "ca-bundle.crt", "ca-bundle.pem", "tls-ca-bundle.pem", "cert.pem"];
 const OWN: &str = "tollgate.pem";

@@ -49,7 +49,8 @@ pub struct Served {
 /// # Errors
 /// A line that says something else, and a system that gives no sockets.
 pub fn serve(line: &OwnedFd) -> io::Result<()> {
-    let Some((order, _)) = take::<Order>(line)? else { return Ok(()) };
+    // What comes with the order is only held.
+    let Some((order, _lease)) = take::<Order>(line)? else { return Ok(()) };
     let first = Inhabitant::hold(order.process)?;
     give(line, &READY, &[])?;
     let Some((served, mut sockets)) = take::<Served>(line)? else { return Ok(()) };
