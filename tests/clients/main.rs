@@ -9,6 +9,9 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod isolate;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 pub mod script;

@@ -1,13 +1,13 @@
 //! `tollgate run --isolate`: the program's process enters a network whose only way out is the gate.
 
-use std::net::SocketAddr;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::Args;
 
 use crate::cli::problem::Problem;
+use crate::cli::run::gate::Reached;
 use crate::system::environment::Files;
-use crate::system::lease::Lease;
 
 /// `tollgate __relay`.
 #[derive(Args, Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct RelayArgs {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::{Files, Lease, Path, Problem, RelayArgs, SocketAddr};
+    use super::{Files, OsStr, Path, Problem, Reached, RelayArgs};
 
     pub(super) fn enter(_: &Path, _: &Files, _: SocketAddr, _: Option<&str>, _: Option<&Lease>) -> Result<(), Problem> {
         let error = anyhow::anyhow!("only Linux gives a program a network of its own");
@@ -41,7 +41,7 @@ mod system {
 
     use anyhow::Context;
 
-    use super::{Files, Lease, Path, Problem, RelayArgs, SocketAddr};
+    use super::{Files, OsStr, Path, Problem, Reached, RelayArgs};
     use crate::ca::hashed::subject_hash;
     use crate::system::isolation::enter::{enter as go_inside, settle};
     use crate::system::isolation::files::Cover;
@@ -49,19 +49,20 @@ mod system {
     use crate::system::isolation::relay::{Order, Served, network, serve, wait};
 
     pub(super) fn enter(
+        program: &OsStr,
         certs: &Path,
         files: &Files,
-        gate: SocketAddr,
+        reached: &Reached,
         label: Option<&str>,
-        lease: Option<&Lease>,
     ) -> Result<(), Problem> {
         let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read `{}`", path.display()));
         let (root, bundle) = (read(&certs.join("ca.pem"))?, read(&files.bundle)?);
         let java = files.java.as_deref().map(read).transpose()?;
         let (line, theirs) = pair().context("cannot speak with a relay")?;
         start(theirs).context("cannot start a relay")?;
-        let order = Order { gate, label: label.map(Into::into), process: process::id() };
-        let lease: Vec<BorrowedFd<'_>> = lease.iter().map(AsFd::as_fd).collect();
+        let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
+        let order = Order { gate: reached.proxy, label: label.map(Into::into), process: process::id(), name };
+        let lease: Vec<BorrowedFd<'_>> = reached.lease.iter().map(AsFd::as_fd).collect();
         give(&line, &order, &lease).and_then(|()| wait(&line)).context("the relay did not begin")?;
 
         let hash = subject_hash(&root);
@@ -110,19 +111,19 @@ mod system {
     }
 }
 
-/// Brings this process inside; what it becomes has no way out but the gate at `gate`, in whose books it is `label`. The
-/// lease, if any, is held as long as anything is inside.
+/// Brings this process, which is to become `program`, inside: it has no way out but the gate that was reached, in whose
+/// books it is `label`. The gate's lease is held as long as anything is inside.
 ///
 /// # Errors
 /// What the system forbids, with the switch that forbids it; no relay.
-pub fn enter(
+pub(super) fn enter(
+    program: &OsStr,
     certs: &Path,
     files: &Files,
-    gate: SocketAddr,
+    reached: &Reached,
     label: Option<&str>,
-    lease: Option<&Lease>,
 ) -> Result<(), Problem> {
-    system::enter(certs, files, gate, label, lease)
+    system::enter(program, certs, files, reached, label)
 }
 
 /// Serves a program that is inside.

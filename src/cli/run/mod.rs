@@ -41,7 +41,7 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     }
     let label = args.label.as_deref();
     if args.isolate {
-        isolate::enter(&loaded.setup.certs, &prepared.files, gate.proxy, label, gate.lease.as_ref())?;
+        isolate::enter(program, &loaded.setup.certs, &prepared.files, &gate, label)?;
     }
     let proxy = (!args.isolate).then(|| gate.as_proxy(label));
     let environment = prepared.variables(&loaded, proxy.as_deref(), &now);

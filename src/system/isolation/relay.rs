@@ -1,6 +1,7 @@
 //! The relay of an isolated network: outside of it, at the other end of its sockets, and gone when the network is.
 
 use std::cell::RefCell;
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -33,6 +34,8 @@ pub struct Order {
     pub label: Option<String>,
     /// The process that is about to enter the network.
     pub process: u32,
+    /// What it will be called.
+    pub name: String,
 }
 
 /// What it is told with the sockets.
@@ -52,6 +55,10 @@ pub fn serve(line: &OwnedFd) -> io::Result<()> {
     // What comes with the order is only held.
     let Some((order, _lease)) = take::<Order>(line)? else { return Ok(()) };
     let first = Inhabitant::hold(order.process)?;
+    // The gate asks the system who calls: in the books, the relay is the program.
+    if let Ok(name) = CString::new(order.name) {
+        let _ = rustix::thread::set_name(&name);
+    }
     give(line, &READY, &[])?;
     let Some((served, mut sockets)) = take::<Served>(line)? else { return Ok(()) };
     if sockets.len() < served.kind.streams {
@@ -178,7 +185,10 @@ impl Relay {
     async fn questions(self: Rc<Self>, socket: tokio::net::UdpSocket) {
         let mut buffer = vec![0; LARGEST_QUESTION];
         loop {
-            let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
+            let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let reply = answer(&buffer[..length], &mut self.names.borrow_mut(), self.kind.v6);
             if let Some(reply) = reply {
                 let _ = socket.send_to(&reply, from).await;
