@@ -41,3 +41,35 @@ const OID: u8 = 6;
 const UTF8: u8 = 12;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_authorities_have_the_hashes_that_openssl_gives_them() {
+        for (name, hash) in KNOWN {
+            let found = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().find(|der| {
+                let (_, certificate) = X509Certificate::from_der(der).unwrap();
+                certificate.subject().to_string().contains(name)
+            });
+            let pem = pem::encode(&pem::Pem::new("CERTIFICATE", found.unwrap().to_vec()));
+            assert_eq!(subject_hash(pem.as_bytes()).as_deref(), Some(hash), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_hash() {
+        for bad in [&b""[..], b"text", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert_eq!(subject_hash(bad), None);
+        }
+    }
+
+    /// As `openssl x509 -subject_hash` has them.
+    const KNOWN: [(&str, &str); 4] = [
+        ("CN=ISRG Root X1", "4042bcee"),
+        ("CN=DigiCert Global Root G2", "607986c7"),
+        ("CN=GTS Root R1", "1001acf7"),
+        ("CN=Amazon Root CA 1", "ce5e74ef"),
+    ];
+}

@@ -23,7 +23,6 @@ pub fn answer(question: &[u8], names: &mut Names, v6: bool) -> Option<Vec<u8>> {
     };
     let mut reply = Packet::new_reply(asked.id());
     *reply.opcode_mut() = asked.opcode();
-    reply.set_flags(PacketFlag::RECURSION_AVAILABLE);
     if asked.has_flags(PacketFlag::RECURSION_DESIRED) {
         reply.set_flags(PacketFlag::RECURSION_DESIRED);
     }
@@ -75,6 +74,7 @@ fn below(name: &str, domain: &str) -> bool {
 }
 
 fn finished(mut reply: Packet<'_>, code: RCODE) -> Option<Vec<u8>> {
+    reply.set_flags(PacketFlag::RECURSION_AVAILABLE);
     *reply.rcode_mut() = code;
     reply.build_bytes_vec().ok()
 }

@@ -133,7 +133,7 @@ mod tests {
             .nested(18, |inner| inner.text(1, "dummy"))
             .finished();
         let expected: Vec<u8> = [
-            &48_u32.to_ne_bytes()[..],
+            &44_u32.to_ne_bytes()[..],
             &16_u16.to_ne_bytes(),
             &0x405_u16.to_ne_bytes(),
             &9_u32.to_ne_bytes(),

@@ -161,3 +161,54 @@ const META_L4PROTO: u32 = 16;
 const NETWORK: u32 = 1;
 const TRANSPORT: u32 = 2;
 const DESTINATION_NAT: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(bytes: &[u8], at: usize) -> usize {
+        usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]))
+    }
+
+    /// Walks through attributes, into those that hold others; gives the texts among them.
+    fn texts(mut bytes: &[u8], found: &mut Vec<String>) {
+        while !bytes.is_empty() {
+            let (length, kind) = (word(bytes, 0), word(bytes, 2));
+            let value = &bytes[4..length];
+            if kind & 0x8000 != 0 {
+                texts(value, found);
+            } else if let Some((0, text)) = value.split_last()
+                && text.len() > 1
+                && text.iter().all(u8::is_ascii_lowercase)
+            {
+                found.push(String::from_utf8(text.to_vec()).unwrap());
+            }
+            bytes = &bytes[length.next_multiple_of(4)..];
+        }
+    }
+
+    #[test]
+    fn the_batch_is_whole_and_says_in_this_order_what_stays_and_what_is_led_away() {
+        for (gate, family) in [("198.18.0.2", 2), ("[fd74:6f6c:6c67::2]", 10)] {
+            let (streams, names) = (format!("{gate}:1234").parse().unwrap(), format!("{gate}:1235").parse().unwrap());
+            let batch = messages(streams, names);
+            let mut said = Vec::new();
+            for message in &batch {
+                assert_eq!(u32::from_ne_bytes(message[..4].try_into().unwrap()) as usize, message.len());
+                assert_eq!(message.len() % 4, 0);
+                texts(&message[20..], &mut said);
+            }
+            for message in &batch[1..batch.len() - 1] {
+                assert_eq!(message[16], family);
+            }
+            let inside = "tollgate output payload cmp immediate";
+            let expected = format!(
+                "tollgate tollgate output nat {inside} {inside} tollgate output meta cmp payload cmp immediate \
+                 immediate nat tollgate output meta cmp immediate immediate nat"
+            );
+            assert_eq!(said.join(" "), expected);
+            let has = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+            assert!(has(&batch[6], &1234_u16.to_be_bytes()) && has(&batch[5], &1235_u16.to_be_bytes()));
+        }
+    }
+}

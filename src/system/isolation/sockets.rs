@@ -53,7 +53,8 @@ impl Sockets {
         let addresses = addresses(v6);
         let streams = addresses.iter().map(|at| TcpListener::bind((*at, 0))).collect::<io::Result<Vec<_>>>()?;
         let names = addresses.iter().map(|at| UdpSocket::bind((*at, 0))).collect::<io::Result<Vec<_>>>()?;
-        for (streams, names) in streams.iter().zip(&names) {
+        // IPv6 first, which is the likelier to be refused: without it, nothing is led anywhere yet.
+        for (streams, names) in streams.iter().zip(&names).rev() {
             catch(streams.local_addr()?, names.local_addr()?)?;
         }
         Ok(Self { kind: Kind { streams: streams.len(), any_port: true, v6 }, streams, names })
