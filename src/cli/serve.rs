@@ -27,7 +27,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();
-    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
+    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() })?;
     stop_on_signals(gate.stopper())?;
     greet(&gate, file.as_deref())?;
     gate.wait();
@@ -65,6 +65,9 @@ fn greet(gate: &Gate, file: Option<&Path>) -> io::Result<()> {
     let config = file.map_or_else(|| "none; the defaults run".to_owned(), |file| file.display().to_string());
     writeln!(out, "proxy    http://{proxy}")?;
     writeln!(out, "admin    http://{}", gate.admin_address())?;
+    if let Some(at) = gate.transparent_address() {
+        writeln!(out, "transparent {at}")?;
+    }
     writeln!(out, "opens    {}", authority.permitted().join(", "))?;
     writeln!(out, "ca       {}", authority.root_path().display())?;
     writeln!(out, "config   {config}")?;

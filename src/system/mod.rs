@@ -5,5 +5,6 @@ pub mod hugging_face;
 pub mod isolation;
 pub mod kept;
 pub mod lease;
+pub mod original;
 pub mod programs;
 pub mod roots;
