@@ -46,6 +46,9 @@ impl House {
         let mut configuration = configuration(&upstream, folder.path());
         configuration["listen"] = json!({"proxy": free(), "admin": free()});
         configuration["upstream"]["resolve"][format!("direct.test:{}", at.port())] = json!(at.to_string());
+        for bare in BARE {
+            configuration["upstream"]["resolve"][bare] = json!(upstream.address().to_string());
+        }
         let gate = Gate::configured(&folder, &configuration);
         // For the user without any right: what everybody may read of the authority.
         for open in [folder.path(), &gate.certs()] {
@@ -159,6 +162,27 @@ fn curl_without_any_setting_is_metered_over_both_protocols() {
         assert_eq!(entry["host"], "api.openai.com", "{entry}");
     }
 }
+
+/// A program that resolves names by itself, or has their addresses built in.
+#[test]
+#[ignore = "needs root, curl and setpriv"]
+fn connections_to_bare_addresses_are_metered_by_the_name_that_the_client_asks_for() {
+    let house = House::build();
+    for user in USERS {
+        for bare in BARE {
+            let (address, _) = bare.rsplit_once(':').unwrap();
+            let resolve = format!("api.openai.com:443:{address}");
+            let program = [&curl("-sS")[..], &["--resolve", &resolve]].concat();
+            let reply: Value = serde_json::from_str(&house.printed(user, &program)).unwrap();
+            assert_eq!(reply["object"], "chat.completion", "{user:?} {bare}: {reply}");
+        }
+    }
+    books::assert_equal(house.gate(), &house.upstream.bill());
+    assert_eq!(house.entries().len(), 4);
+}
+
+/// Where the stand-in is, for the gate.
+const BARE: [&str; 2] = ["192.0.2.7:443", "[2001:db8::7]:443"];
 
 #[test]
 #[ignore = "needs root, Python, wget, git, Java and setpriv"]

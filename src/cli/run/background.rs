@@ -54,7 +54,10 @@ fn start(config: &ConfigArgs, folder: &Folder) -> Result<Gate, Problem> {
     config.admin = config.admin.or_else(|| free_instead(first.setup.admin, DEFAULTS.1));
     let loaded = if config.proxy.is_some() || config.admin.is_some() { loaded(&config)? } else { first };
     telemetry::start();
-    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
+    let gate = Gate::start(
+        loaded,
+        Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() },
+    )?;
     stop_on_signals(gate.stopper())?;
     end_with_leases(folder, gate.stopper(), gate.ledger().clone())?;
     let outer = env::var(outer::PROXY).ok().map(|url| Outer { url, spared: None }.place());
