@@ -31,6 +31,15 @@ pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
     Ok(loaded)
 }
 
+/// The configuration, where there is one without mistakes; its warnings are for other commands.
+pub(in crate::cli) fn quietly_loaded(file: Option<PathBuf>) -> Option<Loaded> {
+    let working_directory = env::current_dir().ok()?;
+    let environment = |name: &str| env::var(name).ok();
+    let sources =
+        Sources { file, environment: &environment, working_directory, proxy: None, admin: None, models: Vec::new() };
+    load(&sources).ok()
+}
+
 /// The token of the configuration, where there is one; the rest of it is not looked at.
 ///
 /// # Errors

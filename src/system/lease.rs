@@ -19,7 +19,9 @@ pub struct Lease(File);
 
 /// Says that the gate may end; nobody can take a lease as long as it lives.
 #[derive(Debug)]
-pub struct Ended(File);
+pub struct Ended {
+    _file: File,
+}
 
 impl Lease {
     /// Takes one; waits up to `patience` for a gate that is ending.
@@ -63,7 +65,7 @@ impl Ended {
             file.unlock()?;
             thread::sleep(grace);
             match file.try_lock() {
-                Ok(()) if idle() => return Ok(Self(file)),
+                Ok(()) if idle() => return Ok(Self { _file: file }),
                 Ok(()) => file.unlock()?,
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -74,7 +76,9 @@ impl Ended {
 
 /// One process at a time.
 #[derive(Debug)]
-pub struct Turn(File);
+pub struct Turn {
+    _file: File,
+}
 
 impl Turn {
     /// Waits up to `patience` for it.
@@ -84,7 +88,7 @@ impl Turn {
     pub fn take(file: &Path, patience: Duration) -> io::Result<Self> {
         let file = open(file)?;
         patiently(patience, || file.try_lock())?;
-        Ok(Self(file))
+        Ok(Self { _file: file })
     }
 }
 

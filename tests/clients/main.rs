@@ -5,6 +5,8 @@
 #[cfg(test)]
 pub mod books;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod custom;
 #[cfg(test)]
 pub mod gate;
@@ -13,6 +15,8 @@ pub mod gate;
 mod isolate;
 #[cfg(test)]
 mod prices;
+#[cfg(test)]
+mod run;
 #[cfg(test)]
 pub mod script;
 #[cfg(test)]

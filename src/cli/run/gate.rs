@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -29,8 +29,8 @@ use crate::system::lease::{Lease, Turn};
 pub(super) struct Reached {
     /// Where programs reach it.
     pub(super) proxy: SocketAddr,
-    /// Keeps it running; `None` for one that somebody has started himself.
-    pub(super) lease: Option<Lease>,
+    /// Keeps it running, unless somebody has started it himself: then it runs as long as he likes.
+    pub(super) lease: Lease,
     /// What the user should know.
     pub(super) warnings: Vec<String>,
 }
@@ -68,7 +68,6 @@ pub(super) fn reach(
             Seen::Ready { proxy, running } => {
                 let known = running.as_ref().and_then(|running| running.outer.clone());
                 let warnings = outer.filter(|outer| Some(outer.place()) != known).map(|outer| other_way(&outer));
-                let lease = running.map(|_| lease);
                 return Ok(Reached { proxy, lease, warnings: warnings.into_iter().collect() });
             }
             // Its ports and its books will be free soon.
@@ -81,22 +80,20 @@ pub(super) fn reach(
     }
     let problem = match start(&folder, args, outer.as_ref()) {
         Ok(running) => {
-            return Ok(Reached { proxy: reachable(running.proxy), lease: Some(lease), warnings: Vec::new() });
+            return Ok(Reached { proxy: reachable(running.proxy), lease, warnings: Vec::new() });
         }
         Err(problem) => problem,
     };
     // Somebody may have started one himself in the meantime.
     match look(loaded, &folder) {
-        Ok(Seen::Ready { proxy, running }) => {
-            Ok(Reached { proxy, lease: running.map(|_| lease), warnings: Vec::new() })
-        }
+        Ok(Seen::Ready { proxy, .. }) => Ok(Reached { proxy, lease, warnings: Vec::new() }),
         _ => Err(problem),
     }
 }
 
-/// The gate that belongs to this configuration and runs now, for commands that only ask it: where its books are
-/// shown. `None` if it runs where the configuration says, or not at all.
-pub fn elsewhere(loaded: &Loaded, now: &dyn Fn(&str) -> Option<OsString>) -> Option<SocketAddr> {
+/// Where the books are shown of the gate that belongs to this configuration and was started for a program, if that is not
+/// where the configuration says.
+pub(in crate::cli) fn elsewhere(loaded: &Loaded, now: &dyn Fn(&str) -> Option<OsString>) -> Option<SocketAddr> {
     let running = Folder::of(loaded, state(now)).running()?;
     (running.admin != loaded.setup.admin && is_there(&running)).then_some(running.admin)
 }
@@ -150,7 +147,8 @@ fn root(certs: &Path) -> Result<Option<Vec<u8>>, Problem> {
     let path = certs.join("ca.pem");
     match fs::read(&path) {
         Ok(text) => Ok(Some(text.trim_ascii().into())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A gate that is started says what is wrong with the folder.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(anyhow::Error::from(error)
             .context(format!("cannot read `{}`, which programs are to trust", path.display()))
             .into()),
@@ -285,7 +283,9 @@ mod tests {
     #[test]
     fn a_label_is_the_user_of_the_proxy() {
         assert_eq!(in_url("tëam a/b@c"), "t%C3%ABam%20a%2Fb%40c");
-        let at = |text: &str| Reached { proxy: reachable(text.parse().unwrap()), lease: None, warnings: Vec::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let lease = || Lease::take(&folder.path().join("leases"), PATIENCE).unwrap();
+        let at = |text: &str| Reached { proxy: reachable(text.parse().unwrap()), lease: lease(), warnings: Vec::new() };
         assert_eq!(at("0.0.0.0:1").as_proxy(Some("a b")), "http://a%20b:x@127.0.0.1:1");
         assert_eq!(at("[::]:1").as_proxy(None), "http://[::1]:1");
     }

@@ -3,7 +3,7 @@
 pub mod background;
 pub mod environment;
 mod folder;
-mod gate;
+pub(in crate::cli) mod gate;
 pub mod isolate;
 mod outer;
 mod program;
@@ -49,12 +49,7 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
 }
 
 /// Becomes the program.
-fn launch(
-    program: &OsString,
-    arguments: &[OsString],
-    environment: &[Variable],
-    lease: Option<Lease>,
-) -> Result<(), Problem> {
+fn launch(program: &OsString, arguments: &[OsString], environment: &[Variable], lease: Lease) -> Result<(), Problem> {
     let mut command = Command::new(program);
     command.args(arguments);
     for variable in environment {
@@ -63,9 +58,7 @@ fn launch(
             None => command.env_remove(variable.name),
         };
     }
-    if let Some(lease) = lease {
-        lease.hand_on()?;
-    }
+    lease.hand_on()?;
     // Returns only where it failed.
     Err(unable(program, command.exec()))
 }

@@ -12,6 +12,8 @@ def _next():
     """Runs the sitecustomize that this one stands before."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
+    if sys.version_info < (3, 5):
+        return _next_of_old()
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 
@@ -21,6 +23,20 @@ def _next():
     module = module_from_spec(spec)
     sys.modules["sitecustomize"] = module
     spec.loader.exec_module(module)
+
+
+def _next_of_old():
+    """The same in versions whose import works otherwise."""
+    import imp
+
+    try:
+        found = imp.find_module("sitecustomize", sys.path)
+    except ImportError:
+        return
+    try:
+        imp.load_module("sitecustomize", *found)
+    finally:
+        found[0].close()
 
 
 def _aiohttp(module):
@@ -37,14 +53,14 @@ def _aiohttp(module):
         host = (url.host or "").lower().rstrip(".")
         return url.scheme in ("https", "wss") and any(host == one or host.endswith("." + one) for one in hosts)
 
-    async def led(self, method, str_or_url, **kwargs):
+    def led(self, method, str_or_url, **kwargs):
         try:
             has_own = kwargs.get("proxy") is not None or getattr(self, "_default_proxy", None) is not None
             if not has_own and not self._trust_env and is_intercepted(self, str_or_url):
                 kwargs["proxy"] = proxy
         except Exception:  # What is asked for is wrong; the library says so better.
             pass
-        return await request(self, method, str_or_url, **kwargs)
+        return request(self, method, str_or_url, **kwargs)
 
     led.__wrapped__ = request
     session._request = led
@@ -60,7 +76,7 @@ def _certifi(module):
         return bundle
 
     def contents():
-        with open(bundle, encoding="ascii") as file:
+        with open(bundle) as file:
             return file.read()
 
     module.where = where
@@ -101,4 +117,4 @@ class _Finder:
 
 if sys.version_info >= (3, 5):
     sys.meta_path.insert(0, _Finder)
-    _next()
+_next()
