@@ -62,7 +62,7 @@ mod system {
         start(theirs).context("cannot start a relay")?;
         let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
         let order = Order { gate: reached.proxy, label: label.map(Into::into), process: process::id(), name };
-        let lease: Vec<BorrowedFd<'_>> = reached.lease.iter().map(AsFd::as_fd).collect();
+        let lease = [reached.lease.as_fd()];
         give(&line, &order, &lease).and_then(|()| wait(&line)).context("the relay did not begin")?;
 
         let hash = subject_hash(&root);
