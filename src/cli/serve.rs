@@ -27,7 +27,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();
-    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() })?;
+    let gate = Gate::start(
+        loaded,
+        Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() },
+    )?;
     stop_on_signals(gate.stopper())?;
     greet(&gate, file.as_deref())?;
     gate.wait();

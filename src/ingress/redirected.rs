@@ -20,6 +20,7 @@ use crate::session::house::House;
 use crate::session::look::{follow, look, open, refused};
 use crate::session::tunnel::{note, tunnel};
 use crate::session::verdict::{Verdict, by_hello};
+use crate::system::programs::Program;
 
 /// Serves a connection that was on its way to `original`.
 ///
@@ -27,12 +28,7 @@ use crate::session::verdict::{Verdict, by_hello};
 ///
 /// # Errors
 /// In words for the log.
-pub async fn serve(
-    mut client: Client,
-    original: SocketAddr,
-    peer: Rc<Peer>,
-    house: Rc<House>,
-) -> Result<(), String> {
+pub async fn serve(mut client: Client, original: SocketAddr, peer: Rc<Peer>, house: Rc<House>) -> Result<(), String> {
     let arrival = Arrival::new(place(original), Ingress::Transparent, peer);
     let mut first = [0];
     match timeout(QUIET, client.read(&mut first)).await {
@@ -73,7 +69,9 @@ pub async fn at_home(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Re
     }
     let (asked, reason) = match (&look, verdict) {
         (_, Verdict::Refuse(reason)) => (None, reason),
-        (Look::Hello(hello), _) => (hello.name.clone(), "it came to the gate's own address for a host that is not intercepted"),
+        (Look::Hello(hello), _) => {
+            (hello.name.clone(), "it came to the gate's own address for a host that is not intercepted")
+        }
         _ => (None, "it came to the gate's own address and speaks no TLS; where it was going is not known"),
     };
     let asked = asked.map(|host| host.to_string());
@@ -86,7 +84,13 @@ pub async fn at_home(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Re
 }
 
 /// A connection to where the client was going; without one the client sees its own end in the way it would have.
+///
+/// Where the rules redirect the gate's own connections too, each would come back here and make the next one.
 async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<TcpStream, String> {
+    arrival.peer.program.settled().await;
+    if arrival.peer.program.program().is_some_and(Program::is_this) {
+        return Err(refused(arrival, OWN));
+    }
     house.connector.dial(&arrival.destination).await.map_err(|failure| {
         let _ = SockRef::from(client.get_ref()).set_linger(Some(Duration::ZERO));
         tracing::info!(client = %arrival.peer.address, cause = %failure, "a redirected connection was ended");
@@ -94,6 +98,8 @@ async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<Tc
     })
 }
 
+/// Why a connection of the gate's own goes no further.
+const OWN: &str = "the rules of the redirection lead the gate's own connections back to it; they must exclude it";
 /// How long a client that speaks first may take for its first byte before the server is asked too; a client that takes
 /// longer loses nothing by it.
 const QUIET: Duration = Duration::from_millis(250);
