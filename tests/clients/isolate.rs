@@ -360,7 +360,7 @@ fn killed_runs_leave_no_network_and_no_process() {
     let house = House::build();
     for user in USERS {
         // The process that was started is the program itself.
-        let (mut child, network) = living(&house, user, "exec sleep 1000");
+        let (mut child, network) = living(&house, user, "readlink /proc/self/ns/net; exec sleep 1000");
         assert!(inhabitants(&network).contains(&child.id()), "{user:?}");
         let relay = relay_of(child.id()).expect("a relay");
         child.kill().unwrap();
@@ -369,7 +369,7 @@ fn killed_runs_leave_no_network_and_no_process() {
         wait("the relay is gone", || !Path::new(&format!("/proc/{relay}")).exists());
 
         // What it left running keeps its way to the gate until it ends too.
-        let (mut child, network) = living(&house, user, "sleep 1000 & wait");
+        let (mut child, network) = living(&house, user, "sleep 1000 & readlink /proc/self/ns/net; wait");
         let relay = relay_of(child.id()).expect("a relay");
         child.kill().unwrap();
         child.wait().unwrap();
@@ -435,10 +435,9 @@ fn without_nf_tables_the_ports_of_http_still_lead_to_the_gate_and_all_others_now
     assert_eq!(refused.status.code(), Some(7), "{}", told(&refused));
 }
 
-/// A program that is inside, and its network.
+/// A program that is inside, and its network, which the script tells once it has started all that it starts.
 fn living(house: &House, user: User, script: &str) -> (Child, String) {
-    let script = format!("readlink /proc/self/ns/net; {script}");
-    let mut child = house.run(user, &["bash", "-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = house.run(user, &["bash", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
     let mut network = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut network).unwrap();
     (child, network.trim().to_owned())
