@@ -55,6 +55,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
         Some(Command::Man(args)) => completions::man(&args),
+        Some(Command::Relay(args)) => run::isolate::relay(&args),
         Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod desktop;
 pub mod environment;
 pub mod hugging_face;
+pub mod isolation;
 pub mod kept;
 pub mod lease;
 pub mod original;

@@ -11,6 +11,9 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod isolate;
+#[cfg(test)]
 mod pac;
 #[cfg(test)]
 mod prices;
