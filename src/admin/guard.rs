@@ -69,7 +69,7 @@ impl Guard {
         if self.is_foreign(headers, reached) {
             return Some(refusal(StatusCode::FORBIDDEN, "requests of other sites are refused"));
         }
-        let writes = request.uri().path() == WRITES;
+        let writes = WRITES.contains(&request.uri().path());
         let (fits, allowed) = match *request.method() {
             Method::POST => (writes, READS),
             Method::GET | Method::HEAD => (!writes, "POST"),
@@ -91,7 +91,7 @@ impl Guard {
                 let remedy = "other machines need a token; set `admin.token` in the configuration and restart the gate";
                 return Some(refusal(StatusCode::FORBIDDEN, remedy));
             }
-            return (path == WRITES).then(|| refusal(StatusCode::FORBIDDEN, remedy));
+            return WRITES.contains(&path).then(|| refusal(StatusCode::FORBIDDEN, remedy));
         };
         if OPEN.contains(&path) {
             return None;
@@ -162,8 +162,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     if values.next().is_some() { None } else { first }
 }
 
-/// The path that changes something.
-const WRITES: &str = "/config/models";
+/// The paths that change something.
+const WRITES: [&str; 2] = ["/config/models", "/reload"];
 
 /// Paths that say nothing private.
 const OPEN: [&str; 5] = ["/ca.crt", "/ca.pem", "/healthz", pac::PATH, "/readyz"];

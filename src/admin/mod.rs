@@ -66,6 +66,7 @@ fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
         .route("/models", get(state::models))
         .route(pac::PATH, get(state::pac))
         .route("/readyz", get(state::readiness))
+        .route("/reload", post(change::reload))
         .route("/stats", get(books::stats))
         .route("/stats/live", get(live::stats))
         .fallback(state::unknown)

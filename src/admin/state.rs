@@ -148,6 +148,7 @@ Tollgate, admin surface
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)
+/reload           POST, with the same: reads the configuration anew
 /healthz   the process answers
 /readyz    calls are taken
 /proxy.pac for browsers: intercepted hosts to the gate, all else past it

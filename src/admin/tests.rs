@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::surface::{Rejected, Reviser};
+use super::surface::{Rejected, Reloader, Reviser, Unchanged};
 use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::entry;
@@ -48,6 +48,7 @@ fn surface() -> Surface {
         ready: Arc::new(AtomicBool::new(true)),
         token: None,
         reviser: Reviser::new(|_| Err(Rejected::NoFile)),
+        reloader: Reloader::new(|| Err(Unchanged::Nowhere)),
     }
 }
 

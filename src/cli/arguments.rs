@@ -6,11 +6,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::budget::BudgetArgs;
+use crate::cli::ca::trust::{TrustArgs, UntrustArgs};
+use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::run::label;
+use crate::cli::serve::ServeArgs;
+use crate::cli::service::ServiceArgs;
 use crate::cli::stats::StatsArgs;
+use crate::cli::system::SystemArgs;
 use crate::cli::tail::TailArgs;
 use crate::cli::top::TopArgs;
 
@@ -32,28 +37,36 @@ pub struct Arguments {
 pub enum Command {
     /// Whether a limit is reached, as an exit code: 0 under, 1 at or over, 2 error, 3 unknown
     Budget(BudgetArgs),
-    /// Show, export or renew the certificate authority
+    /// Show, export or renew the certificate authority, and let this machine trust it
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
     Check(CheckArgs),
+    /// What a shell needs to complete commands and options
+    Completions(CompletionsArgs),
     /// Tokens of a text or of a request, by one model or several
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
     /// Calls of a period as CSV or JSON lines, from the running gate or a journal
     Export(ExportArgs),
+    /// The manual, as a page for `man`
+    Man(ManArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
     /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
     Reprice(RepriceArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
-    /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`
+    /// Run one program through the gate, which is started if none runs: `tollgate run --label NAME -- PROGRAM ARGS...`
     Run(RunArgs),
     /// Run the gate; makes the certificate authority at first start
     Serve(ServeArgs),
+    /// What systemd or launchd needs to run the gate as a service
+    Service(ServiceArgs),
     /// Sums of a period, from the running gate or a journal
     Stats(StatsArgs),
+    /// The desktop's proxy: set to the running gate, and put back when it ends
+    System(SystemArgs),
     /// The latest calls, from the running gate or a journal
     Tail(TailArgs),
     /// Sums of a period, once a second
@@ -75,14 +88,6 @@ pub struct ConfigArgs {
     /// A custom model: one line of the custom-models document; may be repeated
     #[arg(long = "model", value_name = "LINE")]
     pub models: Vec<String>,
-}
-
-/// `tollgate serve`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ServeArgs {
-    /// Where the configuration comes from.
-    #[command(flatten)]
-    pub config: ConfigArgs,
 }
 
 /// `tollgate check`.
@@ -152,6 +157,9 @@ pub struct RunArgs {
     /// Configuration file (JSON5) that the gate runs with
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Change nothing but variables: no module for old versions of Node, none for Python
+    #[arg(long)]
+    pub no_modules: bool,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
@@ -188,4 +196,8 @@ pub enum CaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let the trust stores of this machine and this user trust it: the system's, browsers', and Java's
+    Trust(TrustArgs),
+    /// Take it out of them again, by its fingerprint
+    Untrust(UntrustArgs),
 }

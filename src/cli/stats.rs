@@ -122,7 +122,7 @@ pub(crate) mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::admin::surface::{Rejected, Reviser};
+    use crate::admin::surface::{Rejected, Reloader, Reviser, Unchanged};
     use crate::ledger::Ledger;
 
     /// A gate's admin surface on a thread of its own; gives its address.
@@ -142,6 +142,7 @@ pub(crate) mod tests {
                     ready: std::sync::Arc::default(),
                     token: None,
                     reviser: Reviser::new(|_| Err(Rejected::NoFile)),
+                    reloader: Reloader::new(|| Err(Unchanged::Nowhere)),
                 };
                 crate::admin::serve(listener, surface, std::future::pending()).await
             })

@@ -16,6 +16,8 @@ pub(super) struct Home {
     pub(super) reads: PathBuf,
     /// `certs` and `data`, and relative paths of what the gate writes, begin here.
     pub(super) writes: PathBuf,
+    /// Where it is kept what was changed on this machine.
+    pub(super) state: PathBuf,
 }
 
 /// A configuration file.
@@ -44,25 +46,27 @@ impl Home {
             return Ok(Self {
                 file: Some(Found { path, shown: asked.display().to_string(), text }),
                 reads: folder.clone(),
+                state: folder.join(DATA),
                 writes: folder,
             });
         }
         let local = here.join(LOCAL);
         if let Some(text) = read_if_there(&local)? {
             let file = Some(Found { path: local, shown: LOCAL.into(), text });
-            return Ok(Self { file, reads: here.clone(), writes: here.clone() });
+            return Ok(Self { file, reads: here.clone(), writes: here.clone(), state: here.join(DATA) });
         }
         let data = xdg(sources, "XDG_DATA_HOME", ".local/share").unwrap_or_else(|| here.clone());
+        let state = xdg(sources, "XDG_STATE_HOME", ".local/state").unwrap_or_else(|| here.join(DATA));
         if let Some(folder) = xdg(sources, "XDG_CONFIG_HOME", ".config") {
             let path = folder.join("tollgate.json5");
             if let Some(text) = read_if_there(&path)? {
                 let shown = path.display().to_string();
-                return Ok(Self { file: Some(Found { path, shown, text }), reads: folder, writes: data });
+                return Ok(Self { file: Some(Found { path, shown, text }), reads: folder, writes: data, state });
             }
         }
         let is_local = here.join("config").is_dir() || here.join("certs").is_dir();
-        let writes = if is_local { here.clone() } else { data };
-        Ok(Self { file: None, reads: here.clone(), writes })
+        let (writes, state) = if is_local { (here.clone(), here.join(DATA)) } else { (data, state) };
+        Ok(Self { file: None, reads: here.clone(), writes, state })
     }
 }
 
@@ -100,6 +104,9 @@ fn xdg(sources: &Sources<'_>, name: &str, below_home: &str) -> Option<PathBuf> {
 
 /// The file of a checkout or an unpacked release.
 const LOCAL: &str = "config/tollgate.json5";
+
+/// The folder beside a configuration that has the books.
+const DATA: &str = "data";
 
 /// Bytes of a file; the parser has the tighter bound, and says where.
 const LARGEST: u64 = 16 << 20;

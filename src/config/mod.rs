@@ -4,6 +4,7 @@ mod address;
 mod amount;
 mod auditing;
 mod budgets;
+pub mod change;
 mod document;
 mod duplicates;
 mod extras;

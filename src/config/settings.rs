@@ -73,6 +73,7 @@ impl Settings {
             transparent: listen.transparent,
             admin_token: admin_token(top),
             certs: home.writes.join(certs),
+            state: home.state.clone(),
             journal: journal.map(|path| home.writes.join(path)),
             keep,
             budgets: budgets::read(top),

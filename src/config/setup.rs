@@ -34,6 +34,8 @@ pub struct Setup {
     pub admin_token: Option<Secret>,
     /// Where the certificate authority lives.
     pub certs: PathBuf,
+    /// Where it is kept what was changed on this machine, and which gates run by this configuration.
+    pub state: PathBuf,
     /// `ledger.path`; `None` keeps the books in memory only.
     pub journal: Option<PathBuf>,
     /// `ledger.keep`: how long entries stay in the journal; `None` keeps them for ever.

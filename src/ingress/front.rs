@@ -31,7 +31,7 @@ use crate::session::arrival::{Arrival, Client};
 use crate::session::bypass::relented;
 use crate::session::house::House;
 use crate::session::look::{follow, open};
-use crate::session::serve::{self, Switch, closing, h1, until_drained};
+use crate::session::serve::{self, Switch, closing, h1, last, until_drained};
 use crate::session::tunnel::{note, tunnel};
 use crate::session::verdict::{Verdict, by_destination};
 
@@ -74,7 +74,7 @@ impl Front {
         if is_mentioned(request.headers()) {
             return Box::pin(self.switched(request, user)).await;
         }
-        self.relay(request, user).await
+        last(self.relay(request, user).await, &self.house.stopping)
     }
 
     /// What says nothing private, for whoever comes: how to trust the gate, and how to be led through it.
@@ -158,10 +158,10 @@ impl Front {
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
             let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
-            if verdict.is_none() {
-                return logged(Box::pin(follow(stream, upstream, arrival, house)).await);
+            match verdict {
+                Some(_) => tunnel(stream, upstream, house).await,
+                None => logged(Box::pin(follow(stream, upstream, arrival, house)).await),
             }
-            tunnel(stream, upstream, house).await;
         });
         Response::new(Answer::empty())
     }

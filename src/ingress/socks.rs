@@ -55,11 +55,13 @@ pub async fn serve(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Resu
             return Err(failure.to_string());
         }
     };
-    said(reply.reply_success(upstream.local_addr().unwrap_or(NOWHERE)).await)?;
+    let own_end = upstream.local_addr().unwrap_or(NOWHERE);
     if verdict.is_none() {
+        said(reply.reply_success(own_end).await)?;
         return follow(client, upstream, arrival, house).await;
     }
     note(Some(&arrival.destination.host), &house);
+    said(reply.reply_success(own_end).await)?;
     tunnel(client, upstream, house).await;
     Ok(())
 }

@@ -182,7 +182,10 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<Accepted>, common: Common, lo
     tokio::select! {
         () = idle => {}
         () = common.stopping.reached(Phase::Halting) => {}
-        () = tokio::time::sleep(common.limits.drain_timeout) => {}
+        () = async {
+            common.stopping.reached(Phase::Draining).await;
+            tokio::time::sleep(common.limits.drain_timeout).await;
+        } => {}
     }
     // Those that were told to stop get the time for a goodbye that needs no waiting.
     for _ in 0..FAREWELLS {

@@ -199,6 +199,11 @@ impl Ledger {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// How many attempts were begun and are not over.
+    pub fn open_calls(&self) -> u64 {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
     /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
     /// the journal, which takes a moment.
     pub fn claim(&self, upstream_id: &str) -> Claim {
@@ -333,6 +338,29 @@ impl Ledger {
     /// Counts the bytes of a tunnel at its end.
     pub fn tunnel_closed(&self, bytes_up: u64, bytes_down: u64) {
         self.0.tunnels.closed(bytes_up, bytes_down);
+    }
+
+    /// Leaves the journal to another process, with all that was posted so far. What is posted later is in these books, and
+    /// in the spool until the other process finds it there. Waits for the disk.
+    ///
+    /// # Errors
+    /// Why the journal is still this process's, in a sentence.
+    pub fn leave_journal(&self) -> Result<(), String> {
+        self.0.journal.as_ref().map_or(Ok(()), Journal::leave)
+    }
+
+    /// Says that the journal stays with the other process; it gets what is posted here within seconds then.
+    pub fn settle_journal(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.settle();
+        }
+    }
+
+    /// Keeps the journal again, as soon as no other process does; not after it was settled.
+    pub fn take_journal_back(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.take_back();
+        }
     }
 
     /// Ends the books, all of them written. What comes later is still summed, but warned about: somebody stopped in the

@@ -53,7 +53,7 @@ pub async fn refused(arrival: &Arrival, house: &Rc<House>, error: &io::Error) {
             "a client did not take the gate's certificate; does it trust certs/ca.pem?"
         ),
         Refusal::Again => {
-            tracing::debug!(%program, %host, %error, "a client did not take the gate's certificate again")
+            tracing::debug!(%program, %host, %error, "a client did not take the gate's certificate again");
         }
         Refusal::Settled => {
             let remedy = remedy(program, house.authority.dir());

@@ -11,8 +11,8 @@ pub(super) fn remedy(program: &str, certs: &Path) -> String {
     let kind = KINDS.iter().find(|(names, _)| names.iter().any(|name| is_version_of(file, name)));
     let (root, bundle) = (certs.join("ca.pem"), certs.join("bundle.pem"));
     let filled = |text: &str| {
-        let text = text.replace("ROOT", &root.display().to_string());
-        text.replace("BUNDLE", &bundle.display().to_string())
+        let text = text.replace("{root}", &root.display().to_string());
+        text.replace("{bundle}", &bundle.display().to_string())
     };
     match kind {
         Some((_, remedy)) => format!("{}, or start it with `tollgate run -- ...`", filled(remedy)),
@@ -29,29 +29,29 @@ fn is_version_of(file: &str, name: &str) -> bool {
 
 /// Programs by the names of their files, and what to do.
 const KINDS: [(&[&str], &str); 12] = [
-    (&["python", "pypy", "uv"], "set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to `BUNDLE`"),
-    (&["node", "nodejs", "bun"], "set NODE_EXTRA_CA_CERTS to `ROOT`"),
-    (&["deno"], "set DENO_CERT to `ROOT`"),
+    (&["python", "pypy", "uv"], "set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to `{bundle}`"),
+    (&["node", "nodejs", "bun"], "set NODE_EXTRA_CA_CERTS to `{root}`"),
+    (&["deno"], "set DENO_CERT to `{root}`"),
     (
         &["java", "javaw"],
         "put the certificate into a trust store of Java (`keytool -importcert -cacerts -storepass changeit -noprompt \
-         -alias tollgate -file ROOT`)",
+         -alias tollgate -file {root}`)",
     ),
-    (&["curl"], "set CURL_CA_BUNDLE to `BUNDLE`"),
-    (&["wget"], "give it `--ca-certificate=BUNDLE`, or write `ca_certificate = BUNDLE` into ~/.wgetrc"),
-    (&["git", "git-remote-http", "git-remote-https"], "set GIT_SSL_CAINFO to `BUNDLE`"),
-    (&["php", "php-fpm", "php-cgi"], "set `openssl.cafile` and `curl.cainfo` to `BUNDLE` in its php.ini"),
-    (&["perl"], "set PERL_LWP_SSL_CA_FILE to `BUNDLE`"),
-    (&["aws"], "set AWS_CA_BUNDLE to `BUNDLE`"),
-    (&["ruby", "dotnet", "go", "codex"], "set SSL_CERT_FILE to `BUNDLE`"),
+    (&["curl"], "set CURL_CA_BUNDLE to `{bundle}`"),
+    (&["wget"], "give it `--ca-certificate={bundle}`, or write `ca_certificate = {bundle}` into ~/.wgetrc"),
+    (&["git", "git-remote-http", "git-remote-https"], "set GIT_SSL_CAINFO to `{bundle}`"),
+    (&["php", "php-fpm", "php-cgi"], "set `openssl.cafile` and `curl.cainfo` to `{bundle}` in its php.ini"),
+    (&["perl"], "set PERL_LWP_SSL_CA_FILE to `{bundle}`"),
+    (&["aws"], "set AWS_CA_BUNDLE to `{bundle}`"),
+    (&["ruby", "dotnet", "go", "codex"], "set SSL_CERT_FILE to `{bundle}`"),
     (
         &["chrome", "chromium", "google-chrome", "msedge", "firefox", "firefox-esr", "electron"],
         "trust the certificate with `tollgate ca trust`",
     ),
 ];
 
-const ELSEWHERE: &str = "trust `ROOT` on that machine, which it also finds at http://tollgate.internal/ca.pem";
-const OTHERS: &str = "trust the certificate with `tollgate ca trust`, or set SSL_CERT_FILE to `BUNDLE`, or start the program \
+const ELSEWHERE: &str = "trust `{root}` on that machine, which it also finds at http://tollgate.internal/ca.pem";
+const OTHERS: &str = "trust the certificate with `tollgate ca trust`, or set SSL_CERT_FILE to `{bundle}`, or start the program \
                       with `tollgate run -- ...`";
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
             ("/opt/pypy3", "REQUESTS_CA_BUNDLE"),
             ("/usr/bin/node", "NODE_EXTRA_CA_CERTS to `/c/ca.pem`"),
             ("/usr/lib/jvm/java-17/bin/java", "-file /c/ca.pem"),
-            ("C:\\curl\\curl.EXE", "CURL_CA_BUNDLE"),
+            ("C:\\curl\\curl.EXE", "CURL_CA_BUNDLE to `/c/bundle.pem`"),
             ("/usr/lib/git-core/git-remote-https", "GIT_SSL_CAINFO"),
             ("/usr/lib/chromium/chromium", "tollgate ca trust"),
             ("/usr/bin/nodemon", "tollgate ca trust"),
@@ -75,7 +75,7 @@ mod tests {
         ] {
             let told = remedy(program, Path::new("/c"));
             assert!(told.contains(expected), "{program}: {told}");
-            assert!(!told.contains("ROOT") && !told.contains("BUNDLE`") && !told.contains("  "), "{told}");
+            assert!(!told.contains('{') && !told.contains("  "), "{told}");
         }
     }
 }

@@ -54,11 +54,6 @@ fn a_websocket_conformance_run_gives_the_same_verdicts_through_the_gate() {
     for agent in ["metered", "unknown"] {
         for (case, expected) in direct {
             let seen = &reports[agent][case];
-            // Where the gate reads the events, it lets the two ends agree on no compression.
-            if agent == "metered" && (case.starts_with("12.") || case.starts_with("13.")) {
-                assert_eq!(seen["behavior"], "UNIMPLEMENTED", "case {case}");
-                continue;
-            }
             assert_eq!(verdict(seen), verdict(expected), "case {case}, {agent}");
         }
     }

@@ -11,19 +11,29 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+mod pac;
+#[cfg(test)]
 mod prices;
+#[cfg(test)]
+mod run;
 #[cfg(test)]
 pub mod script;
 #[cfg(test)]
 pub mod server;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod shared_cache;
+#[cfg(test)]
+mod system;
 #[cfg(test)]
 mod telemetry;
 #[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trust;
 #[cfg(test)]
 #[path = "../it/bench/upstream/mod.rs"]
 pub mod upstream;

@@ -40,6 +40,8 @@ mod exports;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod first_bytes;
+#[cfg(test)]
 mod hang_up;
 #[cfg(test)]
 mod hub;
@@ -59,6 +61,8 @@ mod layers;
 mod ledger_file;
 #[cfg(test)]
 mod lines;
+#[cfg(test)]
+mod machine;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
@@ -86,17 +90,27 @@ mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod socket_bytes;
+#[cfg(test)]
+mod socks;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod take_over;
+#[cfg(test)]
 mod translate;
+#[cfg(test)]
+mod transparent;
 #[cfg(test)]
 mod tunnel;
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     (
         "{listen: {transparent: '127.0.0.1:1'}, upstream: {resolve: {'a.b:443': '[::1]:1'}}}",
         "1:72",
-        "must not be an address on which the gate itself listens",
+        "upstream.resolve[\"a.b:443\"] must not be an address on which the gate itself listens",
     ),
     ("{listen: null}", "1:10", "listen must be an object, not null"),
     ("{intercept: []}", "1:13", "intercept must name at least one host"),
