@@ -9,6 +9,7 @@ use crate::cli::budget::BudgetArgs;
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
+use crate::cli::redirect::RedirectArgs;
 use crate::cli::run::label;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
@@ -44,6 +45,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
+    /// Lead connections of unchanged programs to the gate, by the kernel or the hosts file (Linux)
+    Redirect(RedirectArgs),
     /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
     Reprice(RepriceArgs),
     /// Say where a call would go, why, and at what price

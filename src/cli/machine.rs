@@ -9,10 +9,11 @@ use crate::net::shutdown::{Phase, Stopper};
 use crate::system::changes::Changes;
 use crate::system::changes::gates::Gate;
 use crate::system::changes::undo::{Told, Undo, Undone};
+use crate::system::redirect::undo::Redirects;
 
 /// Everything that knows how to undo a change; one line each.
 pub(crate) fn undoers() -> Vec<Box<dyn Undo>> {
-    vec![]
+    vec![Box::new(Redirects)]
 }
 
 /// The journal in `state`, after what gates that died left behind was put back. Failures are logged and hinder no start.

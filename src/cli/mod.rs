@@ -16,6 +16,7 @@ pub mod machine;
 pub mod price;
 pub mod problem;
 pub mod reconcile;
+pub mod redirect;
 pub mod reprice;
 pub mod route;
 pub mod run;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
+        Some(Command::Redirect(args)) => redirect::run(&args),
         Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),

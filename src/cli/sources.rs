@@ -16,10 +16,18 @@ use crate::net::secret::Secret;
 /// # Errors
 /// Every mistake of the configuration at once.
 pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
+    loaded_in(args, &|name| env::var(name).ok())
+}
+
+/// As [`loaded`], with another environment than that of this process.
+///
+/// # Errors
+/// As [`loaded`].
+pub fn loaded_in(args: &ConfigArgs, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problem> {
     let working_directory = env::current_dir().context("cannot tell the working directory")?;
     let loaded = load(&Sources {
         file: args.config.clone(),
-        environment: &|name| env::var(name).ok(),
+        environment,
         working_directory,
         proxy: args.proxy.clone(),
         admin: args.admin.clone(),

@@ -3,4 +3,5 @@
 pub mod changes;
 pub mod hugging_face;
 pub mod programs;
+pub mod redirect;
 pub mod roots;
