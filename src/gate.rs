@@ -4,7 +4,7 @@ pub mod repricer;
 mod reviser;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ use crate::ca::marker::open_marker;
 use crate::config::load::Loaded;
 use crate::config::setup::CollectorSetup;
 use crate::ingress::accept::accept;
+use crate::ingress::door::Door;
 use crate::ingress::worker::{Common, Worker};
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
@@ -31,6 +32,7 @@ use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
 use crate::system::hugging_face::HubSettings;
+use crate::system::original::{Originals, take_foreign};
 use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
@@ -45,6 +47,8 @@ pub struct Surroundings {
     pub inherited: Vec<PathBuf>,
     /// Where models of the Hugging Face hub are; `None` looks for none.
     pub hub: Option<HubSettings>,
+    /// Tells where redirected connections were going.
+    pub originals: Originals,
 }
 
 /// A running gate; stops when it is dropped.
@@ -59,6 +63,7 @@ pub struct Gate {
     proxy: SocketAddr,
     stopper: Stopper,
     thread: Option<thread::JoinHandle<()>>,
+    transparent: Option<SocketAddr>,
 }
 
 impl Gate {
@@ -67,11 +72,13 @@ impl Gate {
     /// # Errors
     /// A listener, the authority or a root that cannot be had; nothing is left running.
     pub fn start(loaded: Loaded, surroundings: Surroundings) -> Result<Self, GateError> {
-        let Surroundings { inherited, hub } = surroundings;
+        let Surroundings { inherited, hub, originals } = surroundings;
         let Loaded { setup, policy, view, lines, .. } = loaded;
         let proxy = bind("listen.proxy", setup.proxy)?;
         let admin = bind("listen.admin", setup.admin)?;
+        let transparent = transparent(setup.transparent)?;
         let (proxy_at, admin_at) = (address(&proxy)?, address(&admin)?);
+        let transparent_at = transparent.first().map(address).transpose()?;
         let permitted: Vec<String> =
             policy.interception.hosts().iter().map(|pattern| pattern.name().to_owned()).collect();
         let authority = Authority::open(&setup.certs, &permitted)?;
@@ -79,7 +86,7 @@ impl Gate {
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
         let connector = Connector::new(ConnectorParts {
-            own_ports: vec![proxy_at.port(), admin_at.port()],
+            own_ports: [Some(proxy_at), Some(admin_at), transparent_at].into_iter().flatten().map(|at| at.port()).collect(),
             resolve: setup.upstream.resolve.clone(),
             limit: setup.upstream.connect_timeout,
             roots,
@@ -114,6 +121,7 @@ impl Gate {
             clerks: clerks.clone(),
             marker,
             programs: Programs::start()?,
+            originals,
             ids: Arc::new(Ids::new(seed)),
             seed,
             stopping,
@@ -129,7 +137,8 @@ impl Gate {
             reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
             ready: Arc::new(AtomicBool::new(true)),
         };
-        let thread = launch(proxy, admin, Crew { workers: setup.workers, common }, surface)?;
+        let doors = [(Door::Proxy, proxy)].into_iter().chain(transparent.into_iter().map(|one| (Door::Transparent, one)));
+        let thread = launch(doors.collect(), admin, Crew { workers: setup.workers, common }, surface)?;
         Ok(Self {
             admin: admin_at,
             authority,
@@ -140,6 +149,7 @@ impl Gate {
             proxy: proxy_at,
             stopper,
             thread: Some(thread),
+            transparent: transparent_at,
         })
     }
 
@@ -151,6 +161,11 @@ impl Gate {
     /// Where the books are shown.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where the system can lead connections, if that is wanted.
+    pub fn transparent_address(&self) -> Option<SocketAddr> {
+        self.transparent
     }
 
     /// The certificate authority.
@@ -206,7 +221,7 @@ struct Crew {
 
 /// Starts the workers, then the thread that accepts and shows the books.
 fn launch(
-    proxy: StdListener,
+    doors: Vec<(Door, StdListener)>,
     admin: StdListener,
     crew: Crew,
     surface: Surface,
@@ -215,9 +230,10 @@ fn launch(
     let workers: Vec<Worker> =
         (0..workers).map(|number| Worker::start(number, common.clone())).collect::<io::Result<_>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let (proxy, admin) = {
+    let (doors, admin) = {
         let _inside = runtime.enter();
-        (TcpListener::from_std(proxy)?, TcpListener::from_std(admin)?)
+        let doors = doors.into_iter().map(|(door, listener)| TcpListener::from_std(listener).map(|one| (door, one)));
+        (doors.collect::<io::Result<Vec<_>>>()?, TcpListener::from_std(admin)?)
     };
     let limit = common.limits.connections;
     let stopping = common.stopping;
@@ -227,7 +243,7 @@ fn launch(
         // The books stay visible while the workers finish what is open.
         let books = admin::serve(admin, surface, async move { stopped.reached(Phase::Halting).await });
         let books = runtime.spawn(books);
-        runtime.block_on(accept(proxy, &workers, limit, &stopping));
+        runtime.block_on(accept(doors, &workers, limit, &stopping));
         ready.store(false, Ordering::Relaxed);
         runtime.block_on(finished(workers));
         books.abort();
@@ -255,6 +271,26 @@ async fn finished(workers: Vec<Worker>) {
 fn bind(key: &'static str, at: SocketAddr) -> Result<StdListener, GateError> {
     let bound = StdListener::bind(at).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     bound.map_err(|source| GateError::Listen { key, at, source })
+}
+
+/// The listeners for what the system leads here: that of `listen.transparent`, and the same port of the other loopback
+/// address where the machine has it, since the system leads each protocol to its own.
+fn transparent(at: Option<SocketAddr>) -> Result<Vec<StdListener>, GateError> {
+    const KEY: &str = "listen.transparent";
+    let Some(at) = at else { return Ok(Vec::new()) };
+    let first = bind(KEY, at)?;
+    let port = address(&first)?.port();
+    let other: IpAddr = if at.is_ipv4() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+    let mut listeners = vec![first];
+    match bind(KEY, (other, port).into()) {
+        Ok(listener) => listeners.push(listener),
+        Err(GateError::Listen { source, .. }) if source.kind() != io::ErrorKind::AddrInUse => {}
+        // Somebody else would get the calls.
+        Err(error) if at.port() != 0 => return Err(error),
+        Err(_) => {}
+    }
+    listeners.iter().for_each(take_foreign);
+    Ok(listeners)
 }
 
 fn address(listener: &StdListener) -> Result<SocketAddr, GateError> {
@@ -304,8 +340,12 @@ impl GateError {
             Self::Books(_) => Some("stop that gate, or give this one a file of its own as `ledger.path`".into()),
             Self::Ca(error) => error.hint(),
             Self::Listen { key, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                let flag = if *key == "listen.admin" { "--admin" } else { "--proxy" };
-                Some(format!("is another gate running? stop it, or choose another port with {flag} 127.0.0.1:PORT"))
+                let with = match *key {
+                    "listen.admin" => "with --admin 127.0.0.1:PORT",
+                    "listen.proxy" => "with --proxy 127.0.0.1:PORT",
+                    _ => "as `listen.transparent`",
+                };
+                Some(format!("is another gate running? stop it, or choose another port {with}"))
             }
             Self::Listen { key, .. } => Some(format!("choose another address for `{key}`")),
             Self::Random | Self::System(_) | Self::Trust(_) => None,

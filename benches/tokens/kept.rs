@@ -89,7 +89,7 @@ fn model(file: &str, folder: &tempfile::TempDir) -> anyhow::Result<Arc<CustomMod
     fs::create_dir(&own)?;
     std::os::unix::fs::symlink(&file, own.join("tokenizer.json"))?;
     let at = HostPort::parse("127.0.0.1", 1).context("no address")?;
-    let destination = Destination { scheme: Scheme::Http, at, roots: None };
+    let destination = Destination { scheme: Scheme::Http, at, dialled: None, roots: None };
     Ok(Arc::new(CustomModel {
         model_url: format!("file://{}", own.display()).into(),
         model_url_given: true,

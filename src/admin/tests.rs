@@ -245,7 +245,7 @@ async fn the_books_are_shown_in_every_form() {
 
 fn at(scheme: Scheme, authority: &str) -> Destination {
     let at = crate::net::host::HostPort::parse(authority, scheme.default_port()).unwrap();
-    Destination { scheme, at, roots: None }
+    Destination { scheme, at, dialled: None, roots: None }
 }
 
 #[tokio::test]

@@ -40,6 +40,9 @@ pub fn run(args: &CheckArgs) -> Result<(), Problem> {
     }
     writeln!(out, "proxy   {}", loaded.setup.proxy)?;
     writeln!(out, "admin   {}", loaded.setup.admin)?;
+    if let Some(at) = loaded.setup.transparent {
+        writeln!(out, "transparent {at}")?;
+    }
     writeln!(out, "certs   {}", loaded.setup.certs.display())?;
     for host in loaded.policy.interception.hosts() {
         writeln!(out, "opens   {host} and what lies below it")?;

@@ -25,7 +25,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     telemetry::start();
     let file = loaded.file.clone();
     let changes = machine::undo_stale(&loaded.setup.state);
-    let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub: Some(hub_settings()) })?;
+    let gate = Gate::start(
+        loaded,
+        Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() },
+    )?;
     let _attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
     stop_on_signals(gate.stopper())?;
     greet(&gate, file.as_deref())?;
@@ -64,6 +67,9 @@ fn greet(gate: &Gate, file: Option<&Path>) -> io::Result<()> {
     let config = file.map_or_else(|| "none; the defaults run".to_owned(), |file| file.display().to_string());
     writeln!(out, "proxy    http://{proxy}")?;
     writeln!(out, "admin    http://{}", gate.admin_address())?;
+    if let Some(at) = gate.transparent_address() {
+        writeln!(out, "transparent {at}")?;
+    }
     writeln!(out, "opens    {}", authority.permitted().join(", "))?;
     writeln!(out, "ca       {}", authority.root_path().display())?;
     writeln!(out, "config   {config}")?;

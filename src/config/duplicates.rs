@@ -74,7 +74,7 @@ fn duplicate(field: &Field<'_>, own: &[SocketAddr], names: &mut HashSet<String>)
     let Address { scheme, at, .. } = address?;
     let duplicate = Duplicate {
         name: name?.into(),
-        destination: Destination { scheme, at, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) },
+        destination: Destination { scheme, at, dialled: None, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) },
         base_path: base_path?,
         kind: form,
         credential: credential(key, auth),

@@ -64,7 +64,7 @@ impl Listed {
         };
         warn_of_clear_text(&url, &address, &api_key);
         let Address { scheme, at, path } = address;
-        let destination = Destination { scheme, at, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) };
+        let destination = Destination { scheme, at, dialled: None, roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)) };
         let bare = CustomModel::new(name, destination, path);
         let model_url_given = model_url.is_some();
         let (chat_template, template_file) = template.map_or((None, None), ChatTemplate::parts);

@@ -1,6 +1,6 @@
 //! Where the gate listens.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::config::document::Node;
@@ -15,6 +15,8 @@ pub(super) struct Listen {
     pub(super) proxy: SocketAddr,
     /// For the owner.
     pub(super) admin: SocketAddr,
+    /// For what the system leads here.
+    pub(super) transparent: Option<SocketAddr>,
 }
 
 impl Listen {
@@ -22,9 +24,7 @@ impl Listen {
     pub(super) fn read<'a>(top: &Fields<'a>, review: &'a Review<'a>, sources: &Sources<'_>) -> Self {
         let fields = top.find("listen").and_then(|field| field.fields(&["proxy", "admin", "transparent"]));
         let written = |key| fields.as_ref().and_then(|fields| loopback(&fields.find(key)?));
-        if let Some(fields) = &fields {
-            fields.refuse("transparent");
-        }
+        let transparent = fields.as_ref().and_then(|fields| transparent(&fields.given("transparent")?));
         let argument = |key: &str, text: Option<&String>| {
             let node = Node::argument(text?);
             let flag = format!("--{key}");
@@ -35,22 +35,54 @@ impl Listen {
         let listen = Self {
             proxy: argument("proxy", sources.proxy.as_ref()).or(proxy).unwrap_or(PROXY),
             admin: argument("admin", sources.admin.as_ref()).or(admin).unwrap_or(ADMIN),
+            transparent,
         };
         if listen.proxy == listen.admin && listen.proxy.port() != 0 {
-            let place = fields.and_then(|fields| fields.find("admin")).unwrap_or_else(|| top.field.clone());
+            let place = fields.as_ref().and_then(|fields| fields.find("admin")).unwrap_or_else(|| top.field.clone());
             place.called("listen.admin").wrong("must not be the same address as listen.proxy");
+        }
+        let others = [("listen.proxy", listen.proxy), ("listen.admin", listen.admin)];
+        for (key, other) in others.into_iter().filter(|(_, other)| other.port() != 0) {
+            // It is taken on both loopback addresses.
+            if transparent.is_some_and(|at| at.port() == other.port()) {
+                let place = fields.as_ref().and_then(|fields| fields.find("transparent"));
+                let place = place.unwrap_or_else(|| top.field.clone());
+                place.wrong(format!("must not have the port of {key}"));
+            }
         }
         listen
     }
 
-    /// Both addresses, except those whose port is not known yet.
+    /// All addresses, except those whose port is not known yet.
     pub(super) fn own(&self) -> Vec<SocketAddr> {
-        [self.proxy, self.admin].into_iter().filter(|address| address.port() != 0).collect()
+        let transparent = self.transparent.into_iter().flat_map(|at| {
+            [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].map(|ip: IpAddr| SocketAddr::new(ip, at.port()))
+        });
+        [self.proxy, self.admin].into_iter().chain(transparent).filter(|address| address.port() != 0).collect()
     }
+}
+
+/// An address of this machine to which its system can lead connections.
+///
+/// Loopback, like the others: clients that do not know of the gate cannot say who they are, and whoever reaches it may
+/// spend the keys of the owner. Those of other machines and of network namespaces come by `TPROXY`, which delivers to a
+/// loopback address whatever the destination was.
+fn transparent(field: &Field<'_>) -> Option<SocketAddr> {
+    if !cfg!(target_os = "linux") {
+        let hint = "use the system proxy or `tollgate run`; only Linux tells where a redirected connection was going";
+        field.wrong_hint("is available on Linux only", hint);
+        return None;
+    }
+    let hint = "a redirected client cannot say who it is; listen on `127.0.0.1` and let the rules of a gateway use TPROXY";
+    on_loopback(field, hint)
 }
 
 /// An address that only this machine can reach.
 fn loopback(field: &Field<'_>) -> Option<SocketAddr> {
+    on_loopback(field, "authentication is not available yet; listen on `127.0.0.1` or `[::1]`")
+}
+
+fn on_loopback(field: &Field<'_>, hint: &str) -> Option<SocketAddr> {
     let text = field.filled_text()?;
     let address = match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}").parse::<SocketAddr>(),
@@ -61,7 +93,6 @@ fn loopback(field: &Field<'_>) -> Option<SocketAddr> {
         return None;
     };
     if !address.ip().is_loopback() {
-        let hint = "authentication is not available yet; listen on `127.0.0.1` or `[::1]`";
         field.wrong_hint(&format!("must be a loopback address, not `{}`", address.ip()), hint);
         return None;
     }
@@ -69,7 +100,7 @@ fn loopback(field: &Field<'_>) -> Option<SocketAddr> {
 }
 
 /// The address on which programs find the gate unless told otherwise.
-const PROXY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8484);
+const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8484);
 
 /// The admin surface's address unless told otherwise.
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8485);
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8485);

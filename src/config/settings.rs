@@ -64,6 +64,7 @@ impl Settings {
         let setup = Setup {
             proxy: listen.proxy,
             admin: listen.admin,
+            transparent: listen.transparent,
             admin_token: admin_token(top),
             certs: home.writes.join(certs),
             state: home.state.clone(),

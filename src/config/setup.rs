@@ -21,6 +21,8 @@ pub struct Setup {
     pub proxy: SocketAddr,
     /// `listen.admin`.
     pub admin: SocketAddr,
+    /// `listen.transparent`: for what the system leads here; `None` listens for no such thing.
+    pub transparent: Option<SocketAddr>,
     /// `admin.token`: what changes something on the admin surface needs it; with it set, what reads does too.
     pub admin_token: Option<Secret>,
     /// Where the certificate authority lives.

@@ -25,6 +25,7 @@ pub(super) fn collector(top: &Fields<'_>, listen: &Listen) -> (Option<CollectorS
         destination: Destination {
             scheme: address.scheme,
             at: address.at,
+            dialled: None,
             roots: ca.as_ref().map(|ca| Arc::clone(&ca.roots)),
         },
         base_path: base_path.into(),

@@ -33,7 +33,11 @@ pub(super) fn of(settings: &Settings) -> Value {
     };
     let files: Vec<&str> = pricing.files.iter().map(|file| &*file.name).collect();
     json!({
-        "listen": { "proxy": setup.proxy.to_string(), "admin": setup.admin.to_string(), "transparent": null },
+        "listen": {
+            "proxy": setup.proxy.to_string(),
+            "admin": setup.admin.to_string(),
+            "transparent": setup.transparent.map(|at| at.to_string()),
+        },
         "admin": { "token": setup.admin_token.as_ref().map(mask) },
         "certs": path(&setup.certs),
         "intercept": settings.intercept.iter().map(ToString::to_string).collect::<Vec<_>>(),

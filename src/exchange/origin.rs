@@ -1,5 +1,6 @@
 //! Where a request meant to go and how it came in.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use crate::policy::target::Scheme;
 pub struct Origin {
     /// The host and port that the client asked for.
     pub at: HostPort,
+    /// The address that the client itself had for it, where it is known.
+    pub dialled: Option<SocketAddr>,
     /// Who is at the other end of the connection.
     pub peer: Rc<Peer>,
     /// Whose calls they are, by the way in; what a call says of itself goes before that.

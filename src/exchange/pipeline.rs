@@ -308,7 +308,8 @@ impl Exchange<'_> {
     /// The targets of a call, in the order in which they are tried.
     pub fn plan(&self, booking: &Booking, model: Option<&str>, path: &PathAndQuery) -> Result<Vec<Target>, Fault> {
         // Where none of the owner's rules applies: the host that the client asked for, with its own headers.
-        let origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
+        let mut origin = Target::origin(self.origin.scheme, self.origin.at.clone(), path.clone());
+        origin.destination.dialled = self.origin.dialled;
         let ask = Ask { endpoint: &booking.endpoint, model, path, origin: &origin, draw: self.relay.draw() };
         booking.policy.routing.plan(&ask).map_err(|refusal| {
             booking.refuse(400, "refused by routing");

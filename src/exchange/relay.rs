@@ -69,7 +69,7 @@ impl Relay {
 
     /// Passes a plain-HTTP request to a host that is not intercepted, unseen by the meter.
     pub async fn pass(&self, request: Request<Incoming>, at: HostPort) -> Response<Answer> {
-        let destination = Destination { scheme: Scheme::Http, at, roots: None };
+        let destination = Destination { scheme: Scheme::Http, at, dialled: None, roots: None };
         let (mut head, body) = request.into_parts();
         headers::toward_upstream(&mut head.headers, &Credential::Clients);
         let Some(path) = head.uri.path_and_query().cloned() else {

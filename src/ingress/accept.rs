@@ -3,13 +3,20 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 
-use crate::ingress::worker::Worker;
+use crate::ingress::door::Door;
+use crate::ingress::worker::{Accepted, Worker};
 use crate::net::shutdown::{Phase, Stopping};
 
-/// Accepts until the gate stops.
-pub async fn accept(listener: TcpListener, workers: &[Worker], limit: usize, stopping: &Stopping) {
+/// Accepts from all listeners until the gate stops.
+pub async fn accept(listeners: Vec<(Door, TcpListener)>, workers: &[Worker], limit: usize, stopping: &Stopping) {
+    let loops = listeners.into_iter().map(|(door, listener)| accept_from(listener, door, workers, limit, stopping));
+    join_all(loops).await;
+}
+
+async fn accept_from(listener: TcpListener, door: Door, workers: &[Worker], limit: usize, stopping: &Stopping) {
     let mut pause = SHORTEST;
     loop {
         let accepted = tokio::select! {
@@ -34,7 +41,7 @@ pub async fn accept(listener: TcpListener, workers: &[Worker], limit: usize, sto
         }
         let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) else { return };
         match stream.into_std() {
-            Ok(stream) => worker.take(stream, peer),
+            Ok(stream) => worker.take(Accepted { stream, client: peer, door }),
             Err(error) => tracing::warn!(%error, "an accepted connection could not be handed over"),
         }
     }

@@ -22,17 +22,15 @@ use crate::exchange::peer::Peer;
 use crate::exchange::websocket::is_mentioned;
 use crate::ingress::portal;
 use crate::ledger::entry::Ingress;
-use crate::ledger::tunnels::Gap;
 use crate::net::host::{Host, HostPort};
-use crate::net::prefixed::Prefixed;
 use crate::net::strict::Strict;
-use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::policy::target::Scheme;
-use crate::session::arrival::Arrival;
+use crate::session::arrival::{Arrival, Client};
 use crate::session::house::House;
+use crate::session::look::{follow, open};
 use crate::session::serve::{self, Switch, closing, h1, until_drained};
-use crate::session::terminate::terminate;
-use crate::session::tunnel::tunnel;
+use crate::session::tunnel::{note, tunnel};
+use crate::session::verdict::{Verdict, by_destination};
 
 /// Serves one connection to the proxy listener until it ends or becomes a tunnel.
 ///
@@ -94,15 +92,14 @@ impl Front {
         let Some(Ok(destination)) = authority else {
             return bad_request("the authority of the CONNECT is not host:port");
         };
-        let arrival = Arrival { destination, peer: Rc::clone(&self.peer), label: proxy_user(request.headers()) };
-        let opens = self.house.relay.policy().interception.opens(&arrival.destination.host);
-        if opens {
+        let arrival = Arrival::new(destination, Ingress::Connect, Rc::clone(&self.peer));
+        let arrival = arrival.labelled(proxy_user(request.headers()));
+        let verdict = by_destination(&self.house.relay.policy().interception, &arrival.destination.host);
+        if let Some(Verdict::Intercept(_)) = verdict {
             let upgrade = hyper::upgrade::on(&mut request);
             self.spawn(async move |house| {
                 let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
-                if let Err(error) = terminate(stream, arrival, house).await {
-                    tracing::debug!(error, "an intercepted connection ended");
-                }
+                logged(open(stream, arrival, house).await);
             });
             return Response::new(Answer::empty());
         }
@@ -111,15 +108,13 @@ impl Front {
             Ok(upstream) => upstream,
             Err(failure) => return Fault::upstream(&failure).answer(),
         };
-        if serves_models(&arrival.destination.host) {
-            self.house.ledger.gap(Gap::UnmeteredAi);
-        }
-        if wants_client_certificate(&arrival.destination.host) {
-            self.house.ledger.gap(Gap::Mtls);
-        }
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
             let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
+            if verdict.is_none() {
+                return logged(Box::pin(follow(stream, upstream, arrival, house)).await);
+            }
+            note(Some(&arrival.destination.host), &house.ledger);
             tunnel(stream, upstream, house).await;
         });
         Response::new(Answer::empty())
@@ -173,7 +168,7 @@ impl Front {
     }
 
     fn origin(&self, at: HostPort, ingress: Ingress, scheme: Scheme) -> Origin {
-        Origin { at, peer: Rc::clone(&self.peer), label: None, ingress, scheme, misdirected: false }
+        Arrival::new(at, ingress, Rc::clone(&self.peer)).into_origin(scheme, false)
     }
 
     /// Runs what follows a CONNECT; counted, so that a stop waits for it.
@@ -204,9 +199,15 @@ impl Drop for Open {
 }
 
 /// The bare stream behind an upgraded connection, with what was read beyond the head.
-fn reclaimed(upgraded: Upgraded) -> Option<Prefixed<TcpStream>> {
+fn reclaimed(upgraded: Upgraded) -> Option<Client> {
     let parts = upgraded.downcast::<TokioIo<Strict<TcpStream>>>().ok()?;
     Some(serve::reclaimed(parts.io, parts.read_buf))
+}
+
+fn logged(ended: Result<(), String>) {
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection ended");
+    }
 }
 
 fn is_own_name(host: &Host) -> bool {

@@ -19,7 +19,8 @@ use crate::exchange::drain::Drains;
 use crate::exchange::parts::RelayParts;
 use crate::exchange::peer::Peer;
 use crate::exchange::relay::Relay;
-use crate::ingress::front;
+use crate::ingress::door::{self, Door, client};
+use crate::ingress::redirected;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
 use crate::net::limits::Limits;
@@ -27,7 +28,8 @@ use crate::net::mark::Marker;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::policy::Live;
 use crate::session::house::House;
-use crate::system::programs::Programs;
+use crate::system::original::Originals;
+use crate::system::programs::{Asked, Programs};
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
 use crate::upstream::connect::Connector;
@@ -36,9 +38,20 @@ use crate::upstream::pool::{Pool, PoolLimits};
 /// The accepting side's view of a worker.
 #[derive(Debug)]
 pub struct Worker {
-    queue: mpsc::UnboundedSender<(StdStream, SocketAddr)>,
+    queue: mpsc::UnboundedSender<Accepted>,
     load: Arc<AtomicUsize>,
     thread: thread::JoinHandle<()>,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub stream: StdStream,
+    /// The client's end of it.
+    pub client: SocketAddr,
+    /// The listener that it came to.
+    pub door: Door,
 }
 
 /// What all workers share.
@@ -64,6 +77,8 @@ pub struct Common {
     pub marker: Marker,
     /// Finds the programs of clients.
     pub programs: Programs,
+    /// Tells where redirected connections were going.
+    pub originals: Originals,
     /// Ids of this process.
     pub ids: Arc<Ids>,
     /// A random number of this process.
@@ -98,9 +113,9 @@ impl Worker {
     }
 
     /// Hands over an accepted connection.
-    pub fn take(&self, stream: StdStream, peer: SocketAddr) {
+    pub fn take(&self, accepted: Accepted) {
         self.load.fetch_add(1, Ordering::Relaxed);
-        if self.queue.send((stream, peer)).is_err() {
+        if self.queue.send(accepted).is_err() {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -112,7 +127,7 @@ impl Worker {
     }
 }
 
-async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, common: Common, load: Arc<AtomicUsize>) {
+async fn run(mut arrivals: mpsc::UnboundedReceiver<Accepted>, common: Common, load: Arc<AtomicUsize>) {
     let pool = Pool::new(Arc::clone(&common.connector), common.pool);
     let (drains, draining) = Drains::new();
     tokio::task::spawn_local(draining);
@@ -137,14 +152,14 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
         stopping: common.stopping.clone(),
         open: Rc::clone(&open),
     });
-    let whose = Whose { marker: common.marker, programs: common.programs };
+    let whose = Whose { marker: common.marker, programs: common.programs, originals: common.originals };
     loop {
         let arrival = tokio::select! {
             arrival = arrivals.recv() => arrival,
             () = common.stopping.reached(Phase::Draining) => None,
         };
-        let Some((stream, peer)) = arrival else { break };
-        adopt(stream, peer, (&house, &whose), &load);
+        let Some(accepted) = arrival else { break };
+        adopt(accepted, (&house, &whose), &load);
     }
     let idle = async {
         let mut check = interval(CHECK);
@@ -167,28 +182,42 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<(StdStream, SocketAddr)>, com
 struct Whose {
     marker: Marker,
     programs: Programs,
+    originals: Originals,
 }
 
 impl Whose {
     /// The other end of a connection from `client`; its program is looked for while the connection is served.
-    fn peer(&self, client: SocketAddr, stream: &TcpStream) -> Peer {
-        let program = stream.local_addr().map(|own| self.programs.ask(client, own)).unwrap_or_default();
+    fn peer(&self, client: SocketAddr, stream: &TcpStream, original: Option<SocketAddr>) -> Peer {
+        let program = match (original, stream.local_addr()) {
+            (Some(original), _) => self.programs.ask_redirected(client, original),
+            (None, Ok(own)) => self.programs.ask(client, own),
+            (None, Err(_)) => Asked::nobody(),
+        };
         Peer::new(client.ip(), program, self.marker.clone())
     }
 }
 
 /// Serves one connection in a task of its own.
-fn adopt(stream: StdStream, client: SocketAddr, (house, whose): (&Rc<House>, &Whose), load: &Arc<AtomicUsize>) {
+fn adopt(accepted: Accepted, (house, whose): (&Rc<House>, &Whose), load: &Arc<AtomicUsize>) {
+    let Accepted { stream, client: from, door } = accepted;
     let house = Rc::clone(house);
     let busy = Busy::new(&house.open, load);
     let adopted = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
     let Ok(stream) = adopted else { return };
     let _ = stream.set_nodelay(true);
-    let peer = Rc::new(whose.peer(client, &stream));
+    let original = if door == Door::Transparent { whose.originals.of(&stream) } else { None };
+    let peer = Rc::new(whose.peer(from, &stream, original));
     tokio::task::spawn_local(async move {
         let _busy = busy;
-        if let Err(error) = Box::pin(front::serve(stream, peer, house)).await {
-            tracing::debug!(%error, "a client connection ended");
+        let ended = match (door, original) {
+            (Door::Proxy, _) => Box::pin(door::enter(stream, peer, house)).await,
+            (Door::Transparent, Some(original)) => {
+                Box::pin(redirected::serve(client(stream), original, peer, house)).await
+            }
+            (Door::Transparent, None) => Box::pin(redirected::at_home(client(stream), peer, house)).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a client connection ended");
         }
     });
 }

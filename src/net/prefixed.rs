@@ -23,6 +23,18 @@ impl<S> Prefixed<S> {
         Self { prefix, inner, read: Rc::default() }
     }
 
+    /// Gives back bytes that were read, in front of everything that is still to be read.
+    pub fn put_back(&mut self, bytes: Vec<u8>) {
+        self.read.set(self.read.get().saturating_sub(bytes.len() as u64));
+        let left = std::mem::take(&mut self.prefix);
+        self.prefix = if left.is_empty() { bytes.into() } else { [&bytes[..], &left].concat().into() };
+    }
+
+    /// The stream itself, for what has nothing to do with its bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
     /// The count of bytes read so far; outlives the stream.
     pub fn count(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.read)

@@ -1,5 +1,6 @@
 //! One place where a call can be tried: address, credential, and what must change on the way.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -58,6 +59,8 @@ pub struct Destination {
     pub scheme: Scheme,
     /// The host and port to dial and to verify.
     pub at: HostPort,
+    /// The address to dial, where it is not the one that the name leads to; the name is verified all the same.
+    pub dialled: Option<SocketAddr>,
     /// Roots trusted for this destination beside the machine's.
     pub roots: Option<Arc<ExtraRoots>>,
 }
@@ -163,7 +166,7 @@ impl Target {
     pub fn origin(scheme: Scheme, at: HostPort, path: PathAndQuery) -> Self {
         let name = at.host.to_string().into();
         Self {
-            destination: Destination { scheme, at, roots: None },
+            destination: Destination { scheme, at, dialled: None, roots: None },
             path,
             credential: Credential::Clients,
             route: Route { kind: RouteKind::Origin, name },

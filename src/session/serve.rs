@@ -187,6 +187,6 @@ const MIN_BUFFER: usize = 8192;
 /// What a client that does not read makes the gate hold for one stream.
 const SEND_BUFFER: usize = 64 << 10;
 /// How long a kept connection may rest; longer than clients keep theirs, so that they close first.
-const REST: Duration = Duration::from_secs(600);
+pub const REST: Duration = Duration::from_secs(600);
 const STREAMS: u32 = 100;
 const WINDOW: u32 = 1 << 20;

@@ -9,8 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
-use crate::exchange::origin::Origin;
-use crate::ledger::entry::Ingress;
 use crate::ledger::tunnels::Gap;
 use crate::net::host::Host;
 use crate::policy::target::Scheme;
@@ -54,14 +52,7 @@ pub async fn terminate(
                 "a client did not accept the gate's certificate or broke off; does it trust certs/ca.pem?");
         })?;
     let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let origin = Rc::new(Origin {
-        at: arrival.destination,
-        peer: arrival.peer,
-        label: arrival.label,
-        ingress: Ingress::Connect,
-        scheme: Scheme::Https,
-        misdirected,
-    });
+    let origin = Rc::new(arrival.into_origin(Scheme::Https, misdirected));
     let served = if speaks_h2 {
         Box::pin(serve_h2(stream, origin, &house)).await
     } else {

@@ -6,8 +6,12 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
+use crate::ledger::Ledger;
+use crate::ledger::tunnels::Gap;
+use crate::net::host::Host;
 use crate::net::prefixed::Prefixed;
 use crate::net::shutdown::Phase;
+use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::session::house::House;
 
 /// Copies both ways until both have ended; one end may close before the other.
@@ -26,6 +30,17 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
         () = house.stopping.reached(Phase::Halting) => {}
     }
     house.ledger.tunnel_closed(up.get(), down.get());
+}
+
+/// Notes what the books will not see because it goes to `host` in a tunnel.
+pub fn note(host: Option<&Host>, ledger: &Ledger) {
+    let Some(host) = host else { return };
+    if serves_models(host) {
+        ledger.gap(Gap::UnmeteredAi);
+    }
+    if wants_client_certificate(host) {
+        ledger.gap(Gap::Mtls);
+    }
 }
 
 const BUFFER: usize = 32 << 10;

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod hugging_face;
+pub mod original;
 pub mod programs;
 pub mod redirect;
 pub mod roots;

@@ -65,9 +65,22 @@ impl Programs {
     /// Nobody is found for peers on other machines, for programs of other users unless the gate is root, and where more
     /// connections come at once than can be looked up.
     pub fn ask(&self, client: SocketAddr, own: SocketAddr) -> Asked {
-        let Some(queue) = self.0.as_ref().filter(|_| client.ip().to_canonical().is_loopback()) else {
+        if !client.ip().to_canonical().is_loopback() {
             return Asked::nobody();
-        };
+        }
+        self.look_for(client, own)
+    }
+
+    /// The same for a connection that the system led here on its way to `original`, which is what its client knows it by.
+    ///
+    /// The client of such a connection has an address of this machine that need not be loopback. Where it is another
+    /// machine's, no socket here has both ends, and nobody is found.
+    pub fn ask_redirected(&self, client: SocketAddr, original: SocketAddr) -> Asked {
+        self.look_for(client, original)
+    }
+
+    fn look_for(&self, client: SocketAddr, own: SocketAddr) -> Asked {
+        let Some(queue) = &self.0 else { return Asked::nobody() };
         let answer = Asked(Arc::default());
         let _ = queue.try_send(Question { client, own, answer: answer.clone() });
         answer

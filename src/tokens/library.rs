@@ -415,7 +415,7 @@ mod tests {
 
     fn model(name: &str) -> CustomModel {
         let at = HostPort::parse("127.0.0.1", 80).unwrap();
-        let destination = Destination { scheme: Scheme::Http, at, roots: None };
+        let destination = Destination { scheme: Scheme::Http, at, dialled: None, roots: None };
         CustomModel::new(name, destination, "/v1/completions".parse().unwrap())
     }
 

@@ -1,7 +1,7 @@
 //! Dialling: look-up, the gate's own addresses refused, TCP, verified TLS.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl Connector {
 
     async fn offering(&self, to: &Destination, offer: Offer) -> Result<Wire, Failure> {
         self.within(&to.at, async {
-            let stream = self.tcp(&to.at).await?;
+            let stream = self.reach(to).await?;
             match to.scheme {
                 Scheme::Http => Ok(Wire::Plain(stream)),
                 Scheme::Https => self.tls(to, stream, offer).await,
@@ -118,13 +118,22 @@ impl Connector {
         })
     }
 
+    /// TCP to a destination: to the address that its client had, where it is known.
+    async fn reach(&self, to: &Destination) -> Result<TcpStream, Failure> {
+        match to.dialled {
+            None => self.tcp(&to.at).await,
+            Some(address) => self.tcp(&HostPort { host: Host::Address(address.ip()), port: address.port() }).await,
+        }
+    }
+
     async fn tcp(&self, at: &HostPort) -> Result<TcpStream, Failure> {
         let refused = |cause: String| Failure::unsent(FailureKind::Connect { host: at.to_string(), cause });
         let addresses: Vec<SocketAddr> = match (self.resolve.get(at), &at.host) {
             (Some(address), _) => vec![*address],
             (None, Host::Address(address)) => vec![SocketAddr::new(*address, at.port)],
             (None, Host::Name(name)) => {
-                tokio::net::lookup_host((&**name, at.port)).await.map_err(|error| refused(error.to_string()))?.collect()
+                let unknown = |error: io::Error| refused(error.to_string()).because(ErrorKind::HostUnreachable);
+                tokio::net::lookup_host((&**name, at.port)).await.map_err(unknown)?.collect()
             }
         };
         // One own address among the answers is enough: a name that mixes them is an attack, not a service.
@@ -142,7 +151,10 @@ impl Connector {
                 Err(error) => last = Some(error),
             }
         }
-        Err(refused(last.map_or_else(|| "the name has no address".into(), |error| error.to_string())))
+        Err(match last {
+            None => refused("the name has no address".into()).because(ErrorKind::HostUnreachable),
+            Some(error) => refused(error.to_string()).because(error.kind()),
+        })
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {

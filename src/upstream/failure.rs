@@ -1,6 +1,7 @@
 //! Why an upstream gave no answer, and whether anything was sent to it.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// An attempt without an answer.
@@ -10,6 +11,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// Nothing of the request left the gate, so that it may be tried elsewhere.
     pub unsent: bool,
+    /// What the system said of a connection that could not be made.
+    pub system: Option<ErrorKind>,
 }
 
 /// What went wrong at an upstream.
@@ -79,12 +82,17 @@ pub enum FailureKind {
 impl Failure {
     /// A failure before anything was sent.
     pub fn unsent(kind: FailureKind) -> Self {
-        Self { kind, unsent: true }
+        Self { kind, unsent: true, system: None }
     }
 
     /// A failure after something may have been sent.
     pub fn sent(kind: FailureKind) -> Self {
-        Self { kind, unsent: false }
+        Self { kind, unsent: false, system: None }
+    }
+
+    /// The same with what the system said.
+    pub fn because(self, system: ErrorKind) -> Self {
+        Self { system: Some(system), ..self }
     }
 
     /// Whether a limit ran out.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,6 +51,8 @@ pub struct PoolLimits {
 pub struct Key {
     scheme: Scheme,
     at: HostPort,
+    /// A connection to another address may lead to another server of that name.
+    dialled: Option<SocketAddr>,
     /// Identity of the further roots: a connection verified by other roots is another connection.
     roots: usize,
 }
@@ -88,6 +91,7 @@ impl Pool {
         let key = Key {
             scheme: to.scheme,
             at: to.at.clone(),
+            dialled: to.dialled,
             roots: to.roots.as_ref().map_or(0, |roots| Arc::as_ptr(roots) as usize),
         };
         loop {
@@ -291,7 +295,7 @@ impl Unanswered {
         } else {
             FailureKind::Closed { host: at.to_string(), cause: chain(&self.cause) }
         };
-        Failure { kind, unsent }
+        Failure { kind, unsent, system: None }
     }
 }
 

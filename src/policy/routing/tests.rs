@@ -7,7 +7,7 @@ use crate::policy::pricing::rate::{Price, Rate};
 use crate::policy::target::Scheme;
 
 fn at(host: &str) -> Destination {
-    Destination { scheme: Scheme::Https, at: HostPort::parse(host, 443).unwrap(), roots: None }
+    Destination { scheme: Scheme::Https, at: HostPort::parse(host, 443).unwrap(), dialled: None, roots: None }
 }
 
 fn custom(name: &str, url: (&str, &str), key: Option<&str>, kind: ModelType) -> Arc<CustomModel> {

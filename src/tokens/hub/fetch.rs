@@ -289,7 +289,7 @@ impl Fetcher {
         let scheme = if uri.scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         let at = HostPort::parse(&authority, scheme.default_port()).map_err(|_| no_hub(uri, "it has no host"))?;
-        let wire = self.connector.connect(&Destination { scheme, at, roots: None }).await;
+        let wire = self.connector.connect(&Destination { scheme, at, dialled: None, roots: None }).await;
         let wire = wire.map_err(|failure| HubError::Unreachable { host: host_of(uri), cause: failure.to_string() })?;
         let broken = |error: hyper::Error| unreachable(uri, &error);
         if wire.speaks_h2() {
