@@ -4,6 +4,7 @@ pub mod framing;
 pub mod host;
 pub mod limits;
 pub mod mark;
+pub mod own_traffic;
 pub mod parting;
 pub mod prefixed;
 pub mod secret;

@@ -53,8 +53,9 @@ pub fn without_blocks(text: &str) -> Cleared {
         let others: Vec<&str> = body.iter().take(length).copied().filter(|line| !is_ours(line)).collect();
         at += length + usize::from(end.is_some());
         if joined && others.is_empty() && at == lines.len() {
-            // The line before it had no end of its own.
-            let unfinished = cleared.text.trim_end_matches('\n').trim_end_matches('\r').len();
+            // The line before it had no end of its own, and got the one that this line has.
+            let end = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
+            let unfinished = cleared.text.strip_suffix(end).map_or(cleared.text.len(), str::len);
             cleared.text.truncate(unfinished);
         }
         cleared.kept += others.len();

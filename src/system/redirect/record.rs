@@ -75,8 +75,8 @@ impl Place {
         let mut numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let is_there = numbers.any(|pid| match fs::read_link(format!("/proc/{pid}/ns/net")) {
             Ok(namespace) => namespace.to_str() == Some(&*self.namespace),
-            // Of others' processes it is not known where they are; of one that has just ended it does not matter.
-            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            // Of processes that may not be looked at it is not known where they are; but the first one is at home.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied && pid != 1,
         });
         !is_there && !is_named(&self.namespace)
     }
