@@ -1,10 +1,14 @@
 //! `tollgate redirect`: the kernel, or the hosts file, leads connections of unchanged programs to the gate.
 
 mod command;
+mod existing;
+pub mod guard;
 mod off;
 mod on;
 mod status;
 mod target;
+mod wanted;
+mod words;
 
 use std::path::PathBuf;
 

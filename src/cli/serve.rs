@@ -11,6 +11,7 @@ use crate::cli::arguments::ServeArgs;
 use crate::cli::hub::hub_settings;
 use crate::cli::machine;
 use crate::cli::problem::Problem;
+use crate::cli::redirect::guard::refuse_loop;
 use crate::cli::sources::{inherited, loaded};
 use crate::gate::{Gate, Surroundings};
 use crate::net::shutdown::{Phase, Stopper};
@@ -25,6 +26,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     telemetry::start();
     let file = loaded.file.clone();
     let changes = machine::undo_stale(&loaded.setup.state);
+    refuse_loop(&changes)?;
     let gate = Gate::start(
         loaded,
         Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() },

@@ -27,12 +27,7 @@ use crate::session::verdict::{Verdict, by_hello};
 ///
 /// # Errors
 /// In words for the log.
-pub async fn serve(
-    mut client: Client,
-    original: SocketAddr,
-    peer: Rc<Peer>,
-    house: Rc<House>,
-) -> Result<(), String> {
+pub async fn serve(mut client: Client, original: SocketAddr, peer: Rc<Peer>, house: Rc<House>) -> Result<(), String> {
     let arrival = Arrival::new(place(original), Ingress::Transparent, peer);
     let mut first = [0];
     match timeout(QUIET, client.read(&mut first)).await {
@@ -73,7 +68,9 @@ pub async fn at_home(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Re
     }
     let (asked, reason) = match (&look, verdict) {
         (_, Verdict::Refuse(reason)) => (None, reason),
-        (Look::Hello(hello), _) => (hello.name.clone(), "it came to the gate's own address for a host that is not intercepted"),
+        (Look::Hello(hello), _) => {
+            (hello.name.clone(), "it came to the gate's own address for a host that is not intercepted")
+        }
         _ => (None, "it came to the gate's own address and speaks no TLS; where it was going is not known"),
     };
     let asked = asked.map(|host| host.to_string());

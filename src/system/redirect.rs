@@ -9,5 +9,5 @@ pub mod listener;
 pub mod nft;
 pub mod record;
 pub mod routes;
-pub mod undo;
 pub mod tools;
+pub mod undo;

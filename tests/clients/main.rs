@@ -11,6 +11,9 @@ pub mod gate;
 #[cfg(test)]
 mod prices;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+pub mod redirect;
+#[cfg(test)]
 pub mod script;
 #[cfg(test)]
 pub mod server;

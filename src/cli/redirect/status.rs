@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::cli::problem::Problem;
 use crate::cli::redirect::command::{loaded, with_sudo};
-use crate::cli::redirect::on::{listed, told};
 use crate::cli::redirect::recorded;
 use crate::cli::redirect::target::answers;
+use crate::cli::redirect::words::{listed, told};
 use crate::system::changes::Changes;
 use crate::system::redirect::capture::{Capture, Who};
 use crate::system::redirect::kernel::Kernel;
 use crate::system::redirect::listener::may_change_rules;
-use crate::system::redirect::record::{Added, Counters, Place, Rules};
+use crate::system::redirect::record::{Added, Counters, Place, Rules, Tool};
 use crate::system::redirect::tools::Tools;
 
 /// Shows it.
@@ -27,10 +27,9 @@ pub(super) fn run(as_json: bool, config: Option<&PathBuf>) -> Result<(), Problem
     let answers = answers(&loaded.setup).is_ok();
     let mut out = io::stdout().lock();
     let Some((record, added)) = found else {
-        return Ok(match as_json {
-            true => writeln!(out, "{:#}", json!({"on": false, "gate": {"answers": answers}}))?,
-            false => writeln!(out, "nothing is redirected")?,
-        });
+        let nothing = json!({"on": false, "gate": {"answers": answers}});
+        let shown = if as_json { format!("{nothing:#}") } else { "nothing is redirected".to_owned() };
+        return Ok(writeln!(out, "{shown}")?);
     };
     let counted = added.rules.as_ref().map_or(Ok(None), |rules| counted(rules, &added.place))?;
     if as_json {
@@ -48,7 +47,7 @@ pub(super) fn run(as_json: bool, config: Option<&PathBuf>) -> Result<(), Problem
     }
     if let Some(Rules { tool, capture }) = &added.rules {
         writeln!(out, "addresses  {}", listed(&capture.hosts))?;
-        writeln!(out, "to         port {}, by {}", capture.port, if matches!(tool, crate::system::redirect::record::Tool::Nft) { "nft" } else { "iptables" })?;
+        writeln!(out, "to         port {}, by {}", capture.port, name(*tool))?;
         writeln!(out, "whose      {}", whose(capture).join(", "))?;
         match counted {
             Some(Counted::Here(counters)) => {
@@ -59,7 +58,11 @@ pub(super) fn run(as_json: bool, config: Option<&PathBuf>) -> Result<(), Problem
             None => writeln!(out, "counted    only root can see that: `{}`", with_sudo("status", config))?,
         }
     }
-    writeln!(out, "gate       {}", if answers { "answers" } else { "does not answer: captured programs reach nobody" })?;
+    writeln!(
+        out,
+        "gate       {}",
+        if answers { "answers" } else { "does not answer: captured programs reach nobody" }
+    )?;
     Ok(())
 }
 
@@ -116,4 +119,11 @@ fn whose(capture: &Capture) -> Vec<String> {
         }
     });
     own.into_iter().chain(forwarded).collect()
+}
+
+fn name(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Nft => "nft",
+        Tool::Iptables => "iptables",
+    }
 }

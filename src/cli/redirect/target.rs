@@ -34,7 +34,8 @@ impl Target {
     /// What is missing, and what to do about it.
     pub(super) fn find(setup: &Setup, changes: &Changes) -> Result<Self, Problem> {
         let port = port(setup)?;
-        let listener = Listener::find(port).map_err(|error| failed(anyhow!("cannot tell who listens on port {port}: {error}"), None))?;
+        let listener = Listener::find(port)
+            .map_err(|error| failed(anyhow!("cannot tell who listens on port {port}: {error}"), None))?;
         let Some(listener) = listener else {
             let hint = "start it with `tollgate serve`, in this network namespace and with this configuration";
             return Err(failed(anyhow!("no gate listens on port {port} (`listen.transparent`)"), Some(hint.into())));

@@ -34,7 +34,9 @@ impl HostsError {
     pub fn hint(&self) -> String {
         let Self::Write { file, source } = self else { return "it must be a text file that can be read".into() };
         match source.kind() {
-            io::ErrorKind::ReadOnlyFilesystem => "its file system is read-only; use rules of the kernel instead (without --hosts)".into(),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "its file system is read-only; use rules of the kernel instead (without --hosts)".into()
+            }
             // The kernel says EACCES where a mode forbids it, and EPERM where the file is immutable.
             io::ErrorKind::PermissionDenied if source.raw_os_error() == Some(NOT_PERMITTED) => {
                 format!("is it immutable? see `lsattr {0}`, and `chattr -i {0}`", file.display())
@@ -73,7 +75,8 @@ pub fn write(file: &Path, text: &str) -> Result<(), HostsError> {
     // A link stays one; its target is what changes.
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     // Only this tells an immutable or forbidden file, which a rename might go around.
-    let mut open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o644).open(&target).map_err(failed)?;
+    let mut open =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o644).open(&target).map_err(failed)?;
     let found = open.metadata().map_err(failed)?;
     if found.nlink() == 1 && beside(&target, &found, text).is_ok() {
         return Ok(());

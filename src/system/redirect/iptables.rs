@@ -21,7 +21,8 @@ pub fn refresh(capture: &Capture, hosts: &Addresses, family: Family) -> String {
 pub fn remove(saved: &str, id: &str) -> String {
     let mut script = String::new();
     for (table, lines) in tables(saved) {
-        let ours: Vec<&str> = lines.iter().filter_map(|line| chain(line)).filter(|chain| id_of(chain) == Some(id)).collect();
+        let ours: Vec<&str> =
+            lines.iter().filter_map(|line| chain(line)).filter(|chain| id_of(chain) == Some(id)).collect();
         if ours.is_empty() {
             continue;
         }
@@ -61,7 +62,10 @@ pub fn count(saved: &str, id: &str, counters: &mut Counters) {
 
 /// Which counter of ours a rule is for; see `nft::COUNTERS`.
 fn counted(rule: &str) -> Option<&'static str> {
-    if rule.contains(" -j REDIRECT") || rule.contains(" -j TPROXY") {
+    if rule.contains(" -j TPROXY") {
+        // Every packet comes by there; the rule before it counts connections.
+        None
+    } else if rule.contains(" -j REDIRECT") || (rule.starts_with("TOLLGATE_P_") && !rule.contains(" -j ")) {
         Some("captured")
     } else if rule.contains("tcp-reset") {
         Some("refused")
@@ -141,6 +145,9 @@ fn render(capture: &Capture, family: Family, step: Step) -> String {
         };
         let mut prerouting = |rules: &mut Rules<'_>| {
             for address in addresses.iter().filter(|_| listens) {
+                if forwarded.tproxy.is_some() {
+                    rules.add(&format!("-d {address}{whence} -p tcp --dport {HTTPS} --syn"));
+                }
                 rules.add(&format!("-d {address}{whence} -p tcp --dport {HTTPS} -j {target}"));
             }
         };

@@ -114,9 +114,11 @@ fn prerouting(capture: &Capture, script: &mut String) {
                     Family::V4 => ("ip", "127.0.0.1"),
                     Family::V6 => ("ip6", "[::1]"),
                 };
+                // Every packet comes by here; a connection is counted by its first.
+                let _ = writeln!(script, "\t\t{whence}{} {SYN} counter name captured", to(family));
                 let _ = writeln!(
                     script,
-                    "\t\t{whence}{} counter name captured tproxy {protocol} to {own}:{} meta mark set {:#x} accept",
+                    "\t\t{whence}{} tproxy {protocol} to {own}:{} meta mark set {:#x} accept",
                     to(family),
                     capture.port,
                     tproxy.mark

@@ -77,7 +77,11 @@ pub fn remove_blocks(file: &Path) -> Result<Undone, HostsError> {
         return Ok(Undone::Restored);
     }
     let lines = if cleared.kept == 1 { "line" } else { "lines" };
-    Ok(Undone::Left(vec![format!("{} {lines} that somebody wrote into its block in `{}`", cleared.kept, file.display())]))
+    Ok(Undone::Left(vec![format!(
+        "{} {lines} that somebody wrote into its block in `{}`",
+        cleared.kept,
+        file.display()
+    )]))
 }
 
 fn told(error: &HostsError) -> String {

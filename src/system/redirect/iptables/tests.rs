@@ -104,10 +104,12 @@ fn packets_are_counted_by_what_became_of_them() {
         [9:90] -A TOLLGATE_N_0123456789abcdef -m mark --mark 0x746f6c6c -j RETURN\n\
         [4:90] -A TOLLGATE_F_0123456789abcdef -d 192.0.2.1/32 -p tcp -m tcp --dport 443 --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x746f6c6c -j RETURN\n\
         [1:90] -A TOLLGATE_F_0123456789abcdef -d 192.0.2.1/32 -p udp -m udp --dport 443 -j REJECT --reject-with icmp-port-unreachable\n\
+        [2:90] -A TOLLGATE_P_0123456789abcdef -d 192.0.2.1/32 -p tcp -m tcp --dport 443 --tcp-flags FIN,SYN,RST,ACK SYN\n\
+        [90:9000] -A TOLLGATE_P_0123456789abcdef -d 192.0.2.1/32 -p tcp -m tcp --dport 443 -j TPROXY --on-port 8486\n\
         [0:0] -A TOLLGATE_F_0123456789abcdef -d 192.0.2.1/32 -p tcp -m tcp --dport 443 --tcp-flags FIN,SYN,RST,ACK SYN\n\
         [7:90] -A TOLLGATE_F_ffffffffffffffff -d 192.0.2.1/32 -p udp -m udp --dport 443 -j REJECT\n[5:5] -A OUTPUT -j ACCEPT\n";
     let mut counters = Counters::new();
     count(saved, ID, &mut counters);
-    let expected = [("around", 0), ("captured", 5), ("own", 4), ("quic", 1)];
+    let expected = [("around", 0), ("captured", 7), ("own", 4), ("quic", 1)];
     assert_eq!(counters, expected.into_iter().map(|(name, packets)| (name.into(), packets)).collect());
 }

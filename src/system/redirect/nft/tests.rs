@@ -29,7 +29,8 @@ fn rules<'a>(script: &'a str, chain: &str) -> Vec<&'a str> {
 #[test]
 fn the_whole_table_is_one_script_that_fails_where_one_exists() {
     let script = table(&capture());
-    let head = "create table inet tollgate { comment \"tollgate 1.2.3 id 0123456789abcdef\"; }\ntable inet tollgate {\n";
+    let head =
+        "create table inet tollgate { comment \"tollgate 1.2.3 id 0123456789abcdef\"; }\ntable inet tollgate {\n";
     assert!(script.starts_with(head), "{script}");
     assert!(script.contains("set hosts4 { type ipv4_addr; elements = { 192.0.2.1, 192.0.2.2 }; }\n"));
     assert!(script.contains("set hosts6 { type ipv6_addr; elements = { 2001:db8::1 }; }\n"));
@@ -64,7 +65,8 @@ fn programs_of_this_machine_are_led_to_the_gate_and_the_gate_is_not() {
         let spares = filter.iter().rposition(|rule| rule.ends_with(" return")).unwrap();
         let refuses = filter.iter().position(|rule| rule.contains("reject")).unwrap();
         assert!(spares < refuses, "the gate's own QUIC and TCP are let out first: {filter:#?}");
-        let quic = format!("{whose}udp dport 443 ip daddr @hosts4 counter name quic reject with icmpx type port-unreachable");
+        let quic =
+            format!("{whose}udp dport 443 ip daddr @hosts4 counter name quic reject with icmpx type port-unreachable");
         assert!(filter.contains(&&*quic), "{filter:#?}");
         assert_eq!(filter.iter().filter(|rule| rule.contains("counter name own")).count(), first.len() * 2);
     }
@@ -94,14 +96,13 @@ fn what_comes_in_by_an_interface_is_redirected_or_taken_as_it_is() {
     );
     let script = with(None, Some(Tproxy { mark: 0x746f_6c70, table: 8486 }));
     assert!(script.contains("type filter hook prerouting priority -150;"));
-    let take = "counter name captured tproxy";
-    assert_eq!(
-        rules(&script, "prerouting"),
-        [
-            format!("iifname != \"lo\" tcp dport 443 ip daddr @hosts4 {take} ip to 127.0.0.1:8486 meta mark set 0x746f6c70 accept"),
-            format!("iifname != \"lo\" tcp dport 443 ip6 daddr @hosts6 {take} ip6 to [::1]:8486 meta mark set 0x746f6c70 accept"),
-        ]
-    );
+    let rule = |to: &str, own: &str| {
+        let packets = format!("iifname != \"lo\" tcp dport 443 {to}");
+        let first = format!("{packets} tcp flags & (fin | syn | rst | ack) == syn counter name captured");
+        [first, format!("{packets} tproxy {own}:8486 meta mark set 0x746f6c70 accept")]
+    };
+    let expected = [rule("ip daddr @hosts4", "ip to 127.0.0.1"), rule("ip6 daddr @hosts6", "ip6 to [::1]")];
+    assert_eq!(rules(&script, "prerouting"), expected.concat());
     assert!(rules(&script, "output_nat").is_empty(), "programs of this machine were not asked for");
     let forward = rules(&script, "forward");
     assert_eq!(forward.iter().filter(|rule| rule.contains("udp dport 443") && rule.contains("reject")).count(), 2);
