@@ -86,7 +86,11 @@ impl Gate {
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
         let connector = Connector::new(ConnectorParts {
-            own_ports: [Some(proxy_at), Some(admin_at), transparent_at].into_iter().flatten().map(|at| at.port()).collect(),
+            own_ports: [Some(proxy_at), Some(admin_at), transparent_at]
+                .into_iter()
+                .flatten()
+                .map(|at| at.port())
+                .collect(),
             resolve: setup.upstream.resolve.clone(),
             limit: setup.upstream.connect_timeout,
             roots,
@@ -137,7 +141,8 @@ impl Gate {
             reviser: reviser::of(lines, Parts { live: common.live.clone(), view, library: library.clone() }),
             ready: Arc::new(AtomicBool::new(true)),
         };
-        let doors = [(Door::Proxy, proxy)].into_iter().chain(transparent.into_iter().map(|one| (Door::Transparent, one)));
+        let doors =
+            [(Door::Proxy, proxy)].into_iter().chain(transparent.into_iter().map(|one| (Door::Transparent, one)));
         let thread = launch(doors.collect(), admin, Crew { workers: setup.workers, common }, surface)?;
         Ok(Self {
             admin: admin_at,

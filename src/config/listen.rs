@@ -73,7 +73,8 @@ fn transparent(field: &Field<'_>) -> Option<SocketAddr> {
         field.wrong_hint("is available on Linux only", hint);
         return None;
     }
-    let hint = "a redirected client cannot say who it is; listen on `127.0.0.1` and let the rules of a gateway use TPROXY";
+    let hint =
+        "a redirected client cannot say who it is; listen on `127.0.0.1` and let the rules of a gateway use TPROXY";
     on_loopback(field, hint)
 }
 

@@ -108,14 +108,16 @@ impl Front {
             Ok(upstream) => upstream,
             Err(failure) => return Fault::upstream(&failure).answer(),
         };
+        if verdict.is_some() {
+            note(Some(&arrival.destination.host), &self.house.ledger);
+        }
         let upgrade = hyper::upgrade::on(&mut request);
         self.spawn(async move |house| {
             let Some(stream) = upgrade.await.ok().and_then(reclaimed) else { return };
-            if verdict.is_none() {
-                return logged(Box::pin(follow(stream, upstream, arrival, house)).await);
+            match verdict {
+                Some(_) => tunnel(stream, upstream, house).await,
+                None => logged(Box::pin(follow(stream, upstream, arrival, house)).await),
             }
-            note(Some(&arrival.destination.host), &house.ledger);
-            tunnel(stream, upstream, house).await;
         });
         Response::new(Answer::empty())
     }

@@ -20,6 +20,7 @@ use crate::session::house::House;
 use crate::session::look::{follow, look, open, refused};
 use crate::session::tunnel::{note, tunnel};
 use crate::session::verdict::{Verdict, by_hello};
+use crate::system::programs::Program;
 
 /// Serves a connection that was on its way to `original`.
 ///
@@ -83,7 +84,13 @@ pub async fn at_home(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Re
 }
 
 /// A connection to where the client was going; without one the client sees its own end in the way it would have.
+///
+/// Where the rules redirect the gate's own connections too, each would come back here and make the next one.
 async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<TcpStream, String> {
+    arrival.peer.program.settled().await;
+    if arrival.peer.program.program().is_some_and(Program::is_this) {
+        return Err(refused(arrival, OWN));
+    }
     house.connector.dial(&arrival.destination).await.map_err(|failure| {
         let _ = SockRef::from(client.get_ref()).set_linger(Some(Duration::ZERO));
         tracing::info!(client = %arrival.peer.address, cause = %failure, "a redirected connection was ended");
@@ -91,6 +98,8 @@ async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<Tc
     })
 }
 
+/// Why a connection of the gate's own goes no further.
+const OWN: &str = "the rules of the redirection lead the gate's own connections back to it; they must exclude it";
 /// How long a client that speaks first may take for its first byte before the server is asked too; a client that takes
 /// longer loses nothing by it.
 const QUIET: Duration = Duration::from_millis(250);

@@ -51,11 +51,13 @@ pub async fn serve(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Resu
             return Err(failure.to_string());
         }
     };
-    said(reply.reply_success(upstream.local_addr().unwrap_or(NOWHERE)).await)?;
+    let own_end = upstream.local_addr().unwrap_or(NOWHERE);
     if verdict.is_none() {
+        said(reply.reply_success(own_end).await)?;
         return follow(client, upstream, arrival, house).await;
     }
     note(Some(&arrival.destination.host), &house.ledger);
+    said(reply.reply_success(own_end).await)?;
     tunnel(client, upstream, house).await;
     Ok(())
 }
@@ -88,7 +90,7 @@ async fn asked(client: &mut Client, peer: Rc<Peer>) -> Result<(Reply<'_>, Arriva
 /// The listener is on loopback, where everybody is let in; so the name is taken for a label and the password is not looked
 /// at. A listener that others can reach must ask here whether they belong to each other, offer no other method, and
 /// answer `[RFC1929, 1]` where they do not.
-async fn admitted<'a>(greeted: Greeted<&'a mut Client>) -> Result<(Admitted<&'a mut Client>, Option<Arc<str>>), String> {
+async fn admitted(greeted: Greeted<&mut Client>) -> Result<(Admitted<&mut Client>, Option<Arc<str>>), String> {
     let client = match greeted {
         Greeted::Free(client) => return Ok((Admitted(client), None)),
         Greeted::Named(client) => client,

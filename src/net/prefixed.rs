@@ -50,6 +50,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
             let count = self.prefix.len().min(buffer.remaining());
             buffer.put_slice(&self.prefix[..count]);
             self.prefix.advance(count);
+            if self.prefix.is_empty() {
+                // What is read to its end still holds its memory.
+                self.prefix = Bytes::new();
+            }
             Poll::Ready(Ok(()))
         };
         self.read.set(self.read.get() + (buffer.filled().len() - before) as u64);

@@ -44,12 +44,7 @@ pub async fn look(client: &mut Client, patience: Duration) -> Look {
 ///
 /// # Errors
 /// In words for the log.
-pub async fn follow(
-    mut client: Client,
-    upstream: TcpStream,
-    arrival: Arrival,
-    house: Rc<House>,
-) -> Result<(), String> {
+pub async fn follow(mut client: Client, upstream: TcpStream, arrival: Arrival, house: Rc<House>) -> Result<(), String> {
     let (mut first, mut early) = ([0], [0]);
     let spoke = tokio::select! {
         biased;

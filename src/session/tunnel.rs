@@ -19,6 +19,8 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
     let mut client = client;
     let mut upstream = Prefixed::new(Bytes::new(), upstream);
     let (up, down) = (client.count(), upstream.count());
+    // What was read before, to ask for the tunnel, is no part of it.
+    let asked = up.get();
     house.ledger.tunnel_opened();
     tokio::select! {
         outcome = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {
@@ -29,7 +31,7 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
         // A tunnel has no end of its own that could be waited for.
         () = house.stopping.reached(Phase::Halting) => {}
     }
-    house.ledger.tunnel_closed(up.get(), down.get());
+    house.ledger.tunnel_closed(up.get().saturating_sub(asked), down.get());
 }
 
 /// Notes what the books will not see because it goes to `host` in a tunnel.

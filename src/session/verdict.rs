@@ -71,9 +71,7 @@ mod tests {
 
     #[test]
     fn the_first_bytes_open_what_they_name_and_nothing_else() {
-        let hello = |name: &str, ech| {
-            Look::Hello(Hello { name: (!name.is_empty()).then(|| host(name)), ech })
-        };
+        let hello = |name: &str, ech| Look::Hello(Hello { name: (!name.is_empty()).then(|| host(name)), ech });
         let tunnel = |name: &str| Verdict::Tunnel(Some(host(name)));
         for (look, verdict) in [
             (hello("api.openai.com", false), Verdict::Intercept(host("api.openai.com"))),

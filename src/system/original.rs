@@ -8,7 +8,10 @@ use tokio::net::TcpStream;
 
 /// Tells where redirected connections were going; cheap to clone.
 #[derive(Clone)]
-pub struct Originals(Arc<dyn Fn(&TcpStream) -> Option<SocketAddr> + Send + Sync>);
+pub struct Originals(Arc<Find>);
+
+/// Finds where a connection was going.
+type Find = dyn Fn(&TcpStream) -> Option<SocketAddr> + Send + Sync;
 
 impl Originals {
     /// Tells what `find` finds, in the place of the system.

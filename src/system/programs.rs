@@ -18,10 +18,19 @@ use tokio::time::timeout;
 /// A program of this machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Program {
+    /// Its number as a process of this machine.
+    pub process: u32,
     /// As `ps` shows it; the file's name where that says more.
     pub name: Arc<str>,
     /// The file that it runs: of a script, its interpreter.
     pub path: Arc<str>,
+}
+
+impl Program {
+    /// Whether it is this very program.
+    pub fn is_this(&self) -> bool {
+        self.process == std::process::id()
+    }
 }
 
 /// Looks for programs on a thread of its own; cheap to clone, ends with the last clone.
@@ -150,7 +159,8 @@ mod tests {
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, peer) = listener.accept().unwrap();
             let found = settled(&programs.ask(peer, stream.local_addr().unwrap())).expect(address);
-            assert_eq!(&*found.path, own.to_str().unwrap());
+            assert_eq!((&*found.path, found.is_this()), (own.to_str().unwrap(), true));
+            assert_eq!(Some(found.clone()), settled(&programs.ask_redirected(peer, stream.local_addr().unwrap())));
             assert!(own.file_name().unwrap().to_str().unwrap().starts_with(&found.name[..15]), "{found:?}");
             drop(client);
         }
@@ -177,7 +187,7 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let found = settled(&programs.ask(peer, stream.local_addr().unwrap())).unwrap();
         assert_eq!(&*found.name, "bash");
-        assert!(found.path.ends_with("/bash"), "{found:?}");
+        assert!(found.path.ends_with("/bash") && !found.is_this(), "{found:?}");
         drop(child.stdin.take());
         child.wait().unwrap();
         // The same question after its end: nobody.
@@ -192,6 +202,9 @@ mod tests {
         let own = SocketAddr::from(([192, 0, 2, 1], 1));
         for client in [SocketAddr::from(([192, 0, 2, 7], 1000)), (Ipv6Addr::UNSPECIFIED, 5).into()] {
             assert_eq!(programs.ask(client, own).0.get(), Some(&None));
+            // Redirected, they may be programs of this machine that speak from another of its addresses.
+            let asked = programs.ask_redirected(client, own);
+            assert_eq!((asked.0.get(), settled(&asked)), (None, None));
         }
         assert!(Asked::default().program().is_none());
     }

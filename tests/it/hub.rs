@@ -398,7 +398,8 @@ fn at(endpoint: &str, cache: &TempDir) -> HubSettings {
 }
 
 fn model(name: &str, url: Option<&str>) -> Arc<CustomModel> {
-    let destination = Destination { scheme: Scheme::Http, at: HostPort::parse("127.0.0.1", 80).unwrap(), dialled: None, roots: None };
+    let destination =
+        Destination { scheme: Scheme::Http, at: HostPort::parse("127.0.0.1", 80).unwrap(), dialled: None, roots: None };
     let bare = CustomModel::new(name, destination, "/v1/completions".parse().unwrap());
     Arc::new(match url {
         Some(url) => CustomModel { model_url: url.into(), model_url_given: true, ..bare },

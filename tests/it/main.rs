@@ -36,6 +36,8 @@ mod exports;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]
+mod first_bytes;
+#[cfg(test)]
 mod hang_up;
 #[cfg(test)]
 mod hub;
@@ -82,11 +84,15 @@ mod servers;
 #[cfg(test)]
 mod socket_bytes;
 #[cfg(test)]
+mod socks;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod translate;
+#[cfg(test)]
+mod transparent;
 #[cfg(test)]
 mod tunnel;
 #[cfg(test)]

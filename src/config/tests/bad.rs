@@ -21,16 +21,12 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "1:36",
         "listen.admin must not be the same address as listen.proxy",
     ),
-    (
-        "{listen: {transparent: '0.0.0.0:1'}}",
-        "1:24",
-        "listen.transparent must be a loopback address, not `0.0.0.0`",
-    ),
+    ("{listen: {transparent: '0.0.0.0:1'}}", "1:24", "listen.transparent must be a loopback address, not `0.0.0.0`"),
     ("{listen: {transparent: '[::1]:8484'}}", "1:24", "listen.transparent must not have the port of listen.proxy"),
     (
         "{listen: {transparent: '127.0.0.1:1'}, upstream: {resolve: {'a.b:443': '[::1]:1'}}}",
         "1:72",
-        "must not be an address on which the gate itself listens",
+        "upstream.resolve[\"a.b:443\"] must not be an address on which the gate itself listens",
     ),
     ("{listen: null}", "1:10", "listen must be an object, not null"),
     ("{intercept: []}", "1:13", "intercept must name at least one host"),

@@ -163,7 +163,8 @@ fn read_program(folder: &Path) -> Option<Program> {
     // A file that was replaced while the program runs.
     let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
     let name = read_short(&folder.join("comm")).ok()?;
-    Some(Program { name: name_of(name.trim_end_matches('\n'), path).into(), path: path.into() })
+    let process = folder.file_name()?.to_str()?.parse().ok()?;
+    Some(Program { process, name: name_of(name.trim_end_matches('\n'), path).into(), path: path.into() })
 }
 
 /// What the system calls the program; the file's name where that is cut, empty, or only the name of a thread.

@@ -78,7 +78,8 @@ impl Client {
         Self::H1(sender)
     }
 
-    async fn over_tls(stream: TlsStream<TcpStream>, alpn: &str) -> Self {
+    /// HTTP over TLS that is there already.
+    pub async fn over_tls(stream: TlsStream<TcpStream>, alpn: &str) -> Self {
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(alpn.as_bytes()));
         let io = TokioIo::new(stream);
         if alpn == "h2" {

@@ -9,6 +9,7 @@ pub mod process;
 pub mod raw;
 pub mod replay;
 pub mod socket;
+pub mod socks;
 pub mod strict;
 pub mod upstream;
 pub mod verbatim;
