@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_PROTOCOL, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 use crate::policy::target::Credential;
@@ -27,7 +27,7 @@ fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// Makes the headers of a WebSocket's handshake fit for a target, with the target's own credential.
 ///
-/// No extension is offered: nothing could be read of messages that an extension has changed. A page's key, and whose it
+/// A page's key, and whose it
 /// is, stand among the protocols, and stay there only for the host that the page asked for.
 pub fn toward_socket(headers: &mut HeaderMap, credential: &Credential) {
     let is_clients = |name: &&str| CLIENTS_PROTOCOLS.iter().any(|prefix| name.starts_with(prefix));
@@ -40,7 +40,6 @@ pub fn toward_socket(headers: &mut HeaderMap, credential: &Credential) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, kept);
         }
     }
-    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     switching(headers);
 }
 
@@ -280,7 +279,7 @@ mod tests {
                 (&headers[CONNECTION], &headers[UPGRADE]),
                 (&"Upgrade".parse().unwrap(), &"websocket".parse().unwrap())
             );
-            assert!(!headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) && headers.contains_key("sec-websocket-key"));
+            assert!(headers.contains_key("sec-websocket-extensions") && headers.contains_key("sec-websocket-key"));
         }
         let mut only = HeaderMap::new();
         only.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("openai-insecure-api-key.sk-page"));

@@ -1,5 +1,11 @@
 //! Reads the text messages of one direction of a WebSocket while its bytes go by (RFC 6455, section 5.2).
 
+pub mod inflater;
+
+use std::mem;
+
+use self::inflater::{Inflater, Unreadable};
+
 /// Follows one direction; it never changes a byte, and never fails: what it cannot read is passed over.
 ///
 /// A message is given whole, however its frames and their bytes are divided, and without its mask. A message that came
@@ -8,6 +14,8 @@
 pub struct Frames {
     /// Whether text is gathered; else only the ends are seen.
     reads: bool,
+    /// Undoes compression, where the two ends have agreed on it.
+    inflater: Option<Inflater>,
     head: Head,
     /// The frame whose payload goes by.
     frame: Option<Frame>,
@@ -35,6 +43,7 @@ impl Frames {
     pub fn new(reads: bool) -> Self {
         Self {
             reads,
+            inflater: None,
             head: Head::default(),
             frame: None,
             fate: Fate::Nothing,
@@ -42,6 +51,12 @@ impl Frames {
             code: Vec::new(),
             lost: false,
         }
+    }
+
+    /// Reads compressed messages too.
+    #[must_use]
+    pub fn inflated(self, inflater: Option<Inflater>) -> Self {
+        Self { inflater, ..self }
     }
 
     /// Takes the next bytes.
@@ -67,26 +82,60 @@ impl Frames {
         if !self.head.is_complete() {
             return;
         }
-        let head = std::mem::take(&mut self.head);
+        let head = mem::take(&mut self.head);
         let Some(frame) = head.frame() else {
             self.lost = true;
             self.kept = Vec::new();
             return seen(Seen::Passed(UNFOLLOWED));
         };
         match frame.kind {
-            Kind::Text => self.fate = Fate::of(frame.has_extension, self.reads),
-            Kind::Binary => self.fate = Fate::Nothing,
+            Kind::Text | Kind::Binary => {
+                self.fate = self.fate(&frame);
+                self.kept.clear();
+            }
             Kind::Close => self.code.clear(),
             Kind::Continuation | Kind::Other => {}
-        }
-        if frame.kind == Kind::Text {
-            self.kept.clear();
         }
         let is_empty = frame.left == 0;
         self.frame = Some(frame);
         if is_empty {
             self.end(seen);
         }
+    }
+
+    /// What becomes of the message that begins with this frame.
+    fn fate(&self, frame: &Frame) -> Fate {
+        let is_text = frame.kind == Kind::Text;
+        match (frame.reserved, &self.inflater) {
+            _ if !self.reads => Fate::Nothing,
+            (0, _) if is_text => Fate::Text,
+            // Nobody wants binary messages; but later ones may refer to what is in them.
+            (COMPRESSED, Some(_)) => Fate::Squeezed { is_wanted: is_text },
+            _ if is_text => Fate::Passed(EXTENDED),
+            _ => Fate::Nothing,
+        }
+    }
+
+    /// Takes compressed bytes of a message.
+    fn inflate(&mut self, piece: &[u8], is_wanted: bool) {
+        let Some(inflater) = &mut self.inflater else { return };
+        let outcome = inflater.push(piece, LARGEST, &mut self.kept);
+        if !is_wanted {
+            self.kept.clear();
+        }
+        if let Err(why) = outcome {
+            self.give_up(why);
+        }
+    }
+
+    /// Without this message, none that refers to it can be read.
+    fn give_up(&mut self, why: Unreadable) {
+        self.inflater = None;
+        self.kept = Vec::new();
+        self.fate = Fate::Passed(match why {
+            Unreadable::Broken => BROKEN,
+            Unreadable::TooLarge => TOO_LARGE,
+        });
     }
 
     /// Takes what belongs to the frame, and says how much that is.
@@ -110,11 +159,21 @@ impl Frames {
                     frame.unmask(piece, &mut self.kept);
                 }
             }
+            Kind::Text | Kind::Binary | Kind::Continuation => {
+                if let Fate::Squeezed { is_wanted } = self.fate {
+                    let mut plain = Vec::new();
+                    if frame.mask.is_some() {
+                        frame.unmask(piece, &mut plain);
+                    }
+                    let piece = if frame.mask.is_some() { &plain[..] } else { piece };
+                    self.inflate(piece, is_wanted);
+                }
+            }
             Kind::Close => {
                 let room = 2_usize.saturating_sub(self.code.len()).min(here);
                 frame.unmask(&piece[..room], &mut self.code);
             }
-            _ => {}
+            Kind::Other => {}
         }
         if let Some(frame) = &mut self.frame {
             frame.left -= here as u64;
@@ -135,10 +194,15 @@ impl Frames {
                 seen(Seen::Close(code.map(u16::from_be_bytes)));
             }
             Kind::Text | Kind::Binary | Kind::Continuation if frame.is_final => {
-                match std::mem::replace(&mut self.fate, Fate::Nothing) {
-                    Fate::Nothing => {}
+                if let (Fate::Squeezed { .. }, Some(inflater)) = (self.fate, &mut self.inflater)
+                    && let Err(why) = inflater.finish(LARGEST, &mut self.kept)
+                {
+                    self.give_up(why);
+                }
+                match mem::replace(&mut self.fate, Fate::Nothing) {
+                    Fate::Nothing | Fate::Squeezed { is_wanted: false } => {}
                     Fate::Passed(why) => seen(Seen::Passed(why)),
-                    Fate::Text => seen(Seen::Text(&self.kept)),
+                    Fate::Text | Fate::Squeezed { is_wanted: true } => seen(Seen::Text(&self.kept)),
                 }
                 self.kept.clear();
                 self.kept.shrink_to(AT_REST);
@@ -154,17 +218,11 @@ enum Fate {
     /// Nobody wants it.
     Nothing,
     Passed(&'static str),
+    /// It is compressed.
+    Squeezed {
+        is_wanted: bool,
+    },
     Text,
-}
-
-impl Fate {
-    fn of(has_extension: bool, reads: bool) -> Self {
-        match (reads, has_extension) {
-            (false, _) => Self::Nothing,
-            (true, true) => Self::Passed(EXTENDED),
-            (true, false) => Self::Text,
-        }
-    }
 }
 
 /// The head of a frame while it is read.
@@ -208,7 +266,7 @@ impl Head {
             8 => Kind::Close,
             _ => Kind::Other,
         };
-        let frame = Frame { kind, is_final: first & 0x80 != 0, has_extension: first & 0x70 != 0, mask, left, gone: 0 };
+        let frame = Frame { kind, is_final: first & 0x80 != 0, reserved: first & 0x70, mask, left, gone: 0 };
         (left >> 63 == 0).then_some(frame)
     }
 }
@@ -217,8 +275,8 @@ impl Head {
 struct Frame {
     kind: Kind,
     is_final: bool,
-    /// One of the reserved bits is set: the payload is not what it seems.
-    has_extension: bool,
+    /// The reserved bits; where one is set, the payload is not what it seems.
+    reserved: u8,
     mask: Option<[u8; 4]>,
     /// Bytes of the payload that are still to come.
     left: u64,
@@ -249,6 +307,10 @@ pub const LARGEST: usize = 16 << 20;
 /// Room that is kept between two messages.
 const AT_REST: usize = 64 << 10;
 
+/// The reserved bit that says that a message is compressed (RFC 7692, section 6).
+const COMPRESSED: u8 = 0x40;
+
+const BROKEN: &str = "compressed events could not be read";
 const EXTENDED: &str = "an event was compressed, though nobody agreed to that";
 const TOO_LARGE: &str = "an event was too large to be read";
 const UNFOLLOWED: &str = "the frames could not be followed any further";

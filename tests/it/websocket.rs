@@ -1,12 +1,15 @@
 //! Conversations over WebSockets are carried unchanged, and each of their turns is in the books.
 
+use flate2::{Compress, Compression, FlushCompress};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tollgate::dialect::endpoint::{Endpoint, Socket};
 use tollgate::ledger::entry::{AfterClose, Entry, Outcome};
 use tollgate::units::Basis;
 
 use crate::bench::admin::ask;
 use crate::bench::gate::TestGate;
+use crate::bench::raw::{Raw, guard};
 use crate::bench::socket::{KEY, PAGE, Talk, Way};
 use crate::bench::upstream::books::Billed;
 use crate::bench::upstream::{Options, Upstream};
@@ -247,14 +250,68 @@ async fn close_codes_and_big_events_come_through() {
 }
 
 #[tokio::test]
-async fn no_extension_is_negotiated_whatever_the_client_offers() {
+async fn only_compression_is_negotiated_where_events_are_read() {
     let upstream = Upstream::start(Options::default());
     let gate = TestGate::start(&upstream, "");
-    let offer = ("sec-websocket-extensions", "permessage-deflate; client_max_window_bits");
+    let offer = ("sec-websocket-extensions", "x-other, permessage-deflate; client_max_window_bits");
     let talk = Way::Connect.try_open(&gate, REALTIME, &[KEY, offer]).await.unwrap();
-    assert!(!talk.headers.contains_key("sec-websocket-extensions"));
-    assert!(!upstream.seen()[0].headers.contains_key("sec-websocket-extensions"));
+    assert!(!talk.headers.contains_key("sec-websocket-extensions"), "the upstream chose none");
+    let seen = upstream.seen()[0].headers["sec-websocket-extensions"].clone();
+    assert_eq!(seen, "permessage-deflate; client_max_window_bits");
     talk.close().await;
+}
+
+#[tokio::test]
+async fn compressed_turns_are_booked_and_their_bytes_stay_what_they_are() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut deflate = Compress::new(Compression::default(), false);
+    let mut squeezed = |event: &Value| {
+        let mut out = Vec::with_capacity(1000);
+        deflate.compress_vec(event.to_string().as_bytes(), &mut out, FlushCompress::Sync).unwrap();
+        out.truncate(out.len() - 4);
+        [vec![0xC1, u8::try_from(out.len()).unwrap()], out].concat()
+    };
+    let turn = |id: &str| {
+        json!({"type": "response.done", "response": {"id": id, "status": "completed", "usage":
+            {"total_tokens": 18, "input_tokens": 11, "output_tokens": 7}}})
+    };
+    let frames = [squeezed(&turn("resp_1")), squeezed(&turn("resp_2")), vec![0x88, 2, 0x03, 0xE8]].concat();
+    let sent = frames.clone();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut peer = Raw::over(stream);
+        let request = guard(peer.until(b"\r\n\r\n")).await.unwrap();
+        let request = String::from_utf8(request).unwrap().to_ascii_lowercase();
+        assert!(request.contains("sec-websocket-extensions: permessage-deflate\r\n"), "{request}");
+        let accept = derive_accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
+        peer.send(format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n")).await;
+        peer.send(sent).await;
+        peer.rest().await;
+    });
+    let upstream = Upstream::start(Options::default());
+    let gate = TestGate::start(
+        &upstream,
+        &format!(r#"duplicates: [{{ name: "mirror", url: "{url}", apiKey: "sk-mirror" }}]"#),
+    );
+    let mut client = Raw::open(gate.proxy()).await;
+    client
+        .send(format!(
+            "GET {REALTIME} HTTP/1.1\r\nhost: api.openai.com\r\nconnection: Upgrade\r\nupgrade: websocket\r\nauthorization: Bearer sk-a\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n"
+        ))
+        .await;
+    let head = String::from_utf8(guard(client.until(b"\r\n\r\n")).await.unwrap()).unwrap().to_ascii_lowercase();
+    assert!(head.contains("sec-websocket-extensions: permessage-deflate\r\n"), "{head}");
+    // The answer to the close of the upstream.
+    client.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]).await;
+    client.finish().await;
+    assert_eq!(client.rest().await, frames);
+    server.await.unwrap();
+    let (_, turns) = parted(gate.wait_for_entries(3).await);
+    let mut used: Vec<_> =
+        turns.iter().map(|turn| (turn.upstream_id.clone().unwrap(), turn.usage.as_ref().unwrap().input)).collect();
+    used.sort();
+    assert_eq!(used, vec![("resp_1".into(), Some(11)), ("resp_2".into(), Some(11))]);
 }
 
 #[tokio::test]

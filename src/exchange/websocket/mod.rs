@@ -1,5 +1,6 @@
 //! WebSockets: the handshake with an upstream, and what the client is told of it.
 
+pub mod extension;
 pub mod handover;
 pub mod pass;
 pub mod turns;
@@ -7,9 +8,7 @@ pub mod turns;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, ORIGIN, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts as Head;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Version};
@@ -22,6 +21,7 @@ use crate::exchange::fault::Fault;
 use crate::exchange::metered::Metered;
 use crate::exchange::pipeline::Exchange;
 use crate::exchange::receipt::{Booking, Receipt};
+use crate::exchange::websocket::extension::NotOffered;
 use crate::exchange::websocket::handover::Handover;
 use crate::exchange::websocket::turns::Turns;
 use crate::exchange::{cors, headers, scrub};
@@ -117,16 +117,28 @@ impl Handshake {
         *request.uri_mut() = self.target.path.clone().into();
         *request.headers_mut() = head.headers.clone();
         headers::toward_socket(request.headers_mut(), &self.target.credential);
+        if socket.is_some() {
+            extension::offer_readable(request.headers_mut());
+        }
+        let offered = request.headers().clone();
         if self.target.credential.secret().is_some() {
             // An error reply is looked through for the key.
             headers::narrow_codings(request.headers_mut(), false);
         }
+        let mut compression = None;
         let switched = match exchange.relay.pool.switch(&self.target.destination, request).await {
-            Ok(Switched::Yes { head, .. }) if head.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) => {
-                let host = self.target.destination.at.to_string();
-                let cause = "it chose an extension that was not offered".to_owned();
-                Err(Failure::sent(FailureKind::Unreadable { host, cause }))
-            }
+            // Nobody reads what nobody meters: there the two ends agree on what they like.
+            Ok(Switched::Yes { head, wire }) if socket.is_some() => match extension::chosen(&offered, head.headers()) {
+                Ok(chosen) => {
+                    compression = chosen;
+                    Ok(Switched::Yes { head, wire })
+                }
+                Err(NotOffered) => {
+                    let host = self.target.destination.at.to_string();
+                    let cause = "it chose an extension that was not offered".to_owned();
+                    Err(Failure::sent(FailureKind::Unreadable { host, cause }))
+                }
+            },
             other => other,
         };
         match switched {
@@ -144,7 +156,7 @@ impl Handshake {
                 headers::switching(response.headers_mut());
                 let sent = Arc::<AtomicU64>::default();
                 self.receipt.uploading(Arc::clone(&sent));
-                let turns = Turns::new(booking.clone(), self.number, self.target, socket);
+                let turns = Turns::new(booking.clone(), self.number, self.target, (socket, compression));
                 let handover = Handover::new(wire, turns, self.receipt, booking.ledger.clone(), sent);
                 Ok(response.map(|()| Answer::Socket(Box::new(handover))))
             }

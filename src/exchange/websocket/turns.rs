@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::dialect::endpoint::Socket;
 use crate::exchange::caller::bounded;
 use crate::exchange::receipt::{Booking, Receipt};
+use crate::exchange::websocket::extension::Compression;
 use crate::ledger::claims::Claim;
 use crate::ledger::entry::{AfterClose, Outcome};
 use crate::meter::conversation::{Conversation, Told};
@@ -50,16 +51,22 @@ pub enum Side {
 }
 
 impl Turns {
-    /// Before the first byte of a WebSocket to `target`, which is attempt `attempt` of this call.
-    pub fn new(booking: Booking, attempt: u32, target: Target, socket: Option<Socket>) -> Self {
+    /// Before the first byte of a WebSocket to `target`, which is attempt `attempt` of this call; with what its events
+    /// are, and how they are compressed.
+    pub fn new(
+        booking: Booking,
+        attempt: u32,
+        target: Target,
+        (socket, compression): (Option<Socket>, Option<Compression>),
+    ) -> Self {
         let reads = socket.is_some();
         Self {
             booking,
             attempt,
             target,
             conversation: socket.map(Conversation::new),
-            up: Frames::new(reads),
-            down: Frames::new(reads),
+            up: Frames::new(reads).inflated(compression.map(Compression::of_client)),
+            down: Frames::new(reads).inflated(compression.map(Compression::of_server)),
             booked: 0,
             open: Vec::new(),
             lasting: None,

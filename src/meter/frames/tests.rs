@@ -1,5 +1,6 @@
 //! The reader of frames, at every division of the bytes.
 
+use flate2::{Compress, Compression, FlushCompress};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -14,7 +15,10 @@ enum Noted {
 }
 
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Noted>, bool) {
-    let mut frames = Frames::new(true);
+    read_by(Frames::new(true), pieces)
+}
+
+fn read_by<'a>(mut frames: Frames, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Noted>, bool) {
     let mut noted = Vec::new();
     for piece in pieces {
         frames.feed(piece, |seen| {
@@ -171,4 +175,80 @@ proptest! {
         let whole = read([&bytes[..]]).0;
         prop_assert_eq!(read(bytes.chunks(1)).0, whole);
     }
+}
+
+/// Compresses messages as an end of a WebSocket does, with or without referring to those before.
+fn squeezed(messages: &[&[u8]], keeps: bool) -> Vec<Vec<u8>> {
+    let mut stream = Compress::new(Compression::default(), false);
+    let squeeze = |message: &&[u8]| {
+        let mut out = Vec::with_capacity(message.len() + 1024);
+        if message.is_empty() {
+            // An empty block, since there is nothing to flush.
+            return vec![0];
+        }
+        stream.compress_vec(message, &mut out, FlushCompress::Sync).unwrap();
+        if !keeps {
+            stream.reset();
+        }
+        assert!(out.ends_with(&[0, 0, 0xFF, 0xFF]));
+        out.truncate(out.len() - 4);
+        out
+    };
+    messages.iter().map(squeeze).collect()
+}
+
+#[test]
+fn compressed_messages_are_read_at_every_division_also_where_they_refer_to_others() {
+    let long = br#"{"type":"response.completed","response":{"usage":{"input_tokens":11}}}"#.repeat(200);
+    let messages = [&b"{\"type\":\"response.created\"}"[..], &long, b"binary, and referred to: response", &long, b""];
+    for keeps in [true, false] {
+        let parts = squeezed(&messages, keeps);
+        assert!(!keeps || parts[3].len() + 20 < parts[1].len(), "it refers to the one before");
+        let mask = Some([0x37, 0xFA, 0x21, 0x3D]);
+        let (first, second) = parts[1].split_at(parts[1].len() / 2);
+        let whole = [
+            frame(0xC1, None, &parts[0]),
+            frame(0x41, mask, first),
+            frame(0x89, mask, b"ping"),
+            frame(0x80, mask, second),
+            frame(0x81, None, b"plain"),
+            frame(0xC2, mask, &parts[2]),
+            frame(0xC1, mask, &parts[3]),
+            frame(0xC1, None, &parts[4]),
+        ]
+        .concat();
+        let wanted: Vec<Noted> = [messages[0], &long, b"plain", &long, b""].map(|text| Noted::Text(text.into())).into();
+        let frames = || Frames::new(true).inflated(Some(Inflater::new(keeps)));
+        assert_eq!(read_by(frames(), [&whole[..]]), (wanted.clone(), true));
+        assert_eq!(read_by(frames(), whole.chunks(1)).0, wanted);
+        for at in 0..whole.len() {
+            let (before, after) = whole.split_at(at);
+            assert_eq!(read_by(frames(), [before, after]).0, wanted, "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_when_undone_or_no_compression_ends_the_reading_of_compressed_ones_only() {
+    let bomb = vec![b' '; LARGEST + 1];
+    let parts = squeezed(&[&bomb, b"after"], true);
+    assert!(parts[0].len() < LARGEST / 500);
+    for (broken, why) in [(&parts[0][..], TOO_LARGE), (&[0xFF; 9], BROKEN)] {
+        let bytes = [frame(0xC1, None, broken), frame(0xC1, None, &parts[1]), frame(0x81, None, b"a")].concat();
+        let frames = Frames::new(true).inflated(Some(Inflater::new(true)));
+        let wanted = vec![Noted::Passed(why), Noted::Passed(EXTENDED), text("a")];
+        assert_eq!(read_by(frames, bytes.chunks(1000)).0, wanted);
+    }
+}
+
+#[test]
+fn a_stream_that_ends_within_a_message_is_followed_by_another() {
+    let mut out = Vec::with_capacity(100);
+    Compress::new(Compression::default(), false).compress_vec(b"ends", &mut out, FlushCompress::Finish).unwrap();
+    // As section 7.2.3.4 has it: an empty block follows.
+    out.push(0);
+    let after = squeezed(&[b"after"], true).remove(0);
+    let bytes = [frame(0xC1, None, &out), frame(0xC1, None, &after)].concat();
+    let frames = Frames::new(true).inflated(Some(Inflater::new(true)));
+    assert_eq!(read_by(frames, [&bytes[..]]).0, vec![text("ends"), text("after")]);
 }

@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     }
 
     /// Reads up to and with `end`.
-    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+    pub async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = self.held.windows(end.len()).position(|window| window == end) {
                 return Some(self.held.drain(..at + end.len()).collect());
