@@ -24,7 +24,7 @@ fn settings(world: &World) -> [String; 6] {
 #[test]
 #[ignore = "needs root, nft, ip and curl"]
 fn programs_without_a_proxy_are_metered_and_nothing_loops_or_goes_around() {
-    let mut world = World::new();
+    let mut world = World::make();
     world.start();
     let before = settings(&world);
     assert!(before[0].contains(FOREIGN), "there is something to compare");
@@ -62,7 +62,7 @@ fn programs_without_a_proxy_are_metered_and_nothing_loops_or_goes_around() {
 #[test]
 #[ignore = "needs root, nft, ip and curl"]
 fn what_another_namespace_sends_is_taken_as_it_is_in_both_protocols() {
-    let mut world = World::new();
+    let mut world = World::make();
     world.start();
     let before = settings(&world);
     let refused = world.redirect_fails(&["on", "--for-interface", "gc"]);
@@ -89,7 +89,7 @@ fn what_another_namespace_sends_is_taken_as_it_is_in_both_protocols() {
 #[test]
 #[ignore = "needs root, nft, ip and curl"]
 fn after_kill_9_the_next_start_gives_back_what_was_there() {
-    let mut world = World::new();
+    let mut world = World::make();
     world.start();
     let before = settings(&world);
     for on in [&["on", "--for-all", "--tproxy"][..], &["on", "--hosts"]] {
@@ -117,7 +117,7 @@ fn after_kill_9_the_next_start_gives_back_what_was_there() {
 #[test]
 #[ignore = "needs root, nft, ip and curl"]
 fn a_gate_without_the_right_to_mark_is_let_out_by_its_user_or_refused() {
-    let mut world = World::new();
+    let mut world = World::make();
     world.start_as("nobody");
     let before = settings(&world);
     let refused = world.redirect_fails(&["on", "--for-uid", "nobody"]);
@@ -137,7 +137,7 @@ fn a_gate_without_the_right_to_mark_is_let_out_by_its_user_or_refused() {
 #[test]
 #[ignore = "needs root, nft, ip and curl"]
 fn what_cannot_be_done_is_said_and_leaves_nothing() {
-    let mut world = World::new();
+    let mut world = World::make();
     let no_gate = world.redirect_fails(&["on", "--for-all"]);
     assert!(no_gate.contains("no gate listens") && no_gate.contains("tollgate serve"), "{no_gate}");
     world.start();
@@ -170,7 +170,7 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
 #[test]
 #[ignore = "needs root, iptables, ip and curl"]
 fn iptables_does_the_same_where_there_is_no_nft() {
-    let mut world = World::new();
+    let mut world = World::make();
     world.start();
     let save = |world: &World| ["iptables-save", "ip6tables-save"].map(|save| world.rules_saved(save));
     // The first look makes iptables' own tables.
@@ -199,7 +199,7 @@ fn iptables_does_the_same_where_there_is_no_nft() {
 #[test]
 #[ignore = "needs root, nft, ip and curl"]
 fn the_hosts_file_leads_the_whole_machine_to_the_gate() {
-    let mut world = World::new();
+    let mut world = World::make();
     world.start();
     let before = settings(&world);
     world.redirect(&["on", "--hosts"]);

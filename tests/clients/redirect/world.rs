@@ -42,7 +42,7 @@ static WORLDS: AtomicU32 = AtomicU32::new(0);
 
 impl World {
     /// Makes the namespaces, with rules of somebody else in that of the gate, and starts the upstream.
-    pub fn new() -> Self {
+    pub fn make() -> Self {
         assert!(nix::unistd::geteuid().is_root(), "network namespaces are made by root");
         let own = format!("tollgate-{}-{}", std::process::id(), WORLDS.fetch_add(1, Ordering::Relaxed));
         let mut world = Self {
