@@ -70,6 +70,7 @@ pub(crate) fn report(files: &[String]) -> anyhow::Result<()> {
 fn library() -> anyhow::Result<Library> {
     let connector = Connector::new(ConnectorParts {
         own_ports: Vec::new(),
+        reach: Default::default(),
         resolve: Default::default(),
         limit: Duration::from_secs(1),
         roots: machine_roots(),

@@ -1,4 +1,4 @@
-//! `POST /config/models`: the lines of the models file, replaced as a whole.
+//! What can be changed: the lines of the models file, replaced as a whole, and the configuration, read anew.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::admin::answer::{json as as_json, refusal, with_status};
 use crate::admin::state::listed;
-use crate::admin::surface::{Flaw, Rejected, Surface};
+use crate::admin::surface::{Flaw, Rejected, Reloaded, Surface, Unchanged};
 
 /// Replaces the lines by the body, or says what is wrong with it.
 pub(crate) async fn models(State(surface): State<Arc<Surface>>, body: Body) -> Response {
@@ -43,6 +43,33 @@ pub(crate) async fn models(State(surface): State<Arc<Surface>>, body: Body) -> R
     }
 }
 
+/// Reads the configuration anew, or says what is wrong with it.
+pub(crate) async fn reload(State(surface): State<Arc<Surface>>) -> Response {
+    let reloader = surface.reloader.clone();
+    let Ok(outcome) = tokio::task::spawn_blocking(move || reloader.reload()).await else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the configuration could not be read");
+    };
+    match outcome {
+        Ok(Reloaded { needs_restart, warnings }) => {
+            as_json(&json!({ "reloaded": true, "needsRestart": needs_restart, "warnings": warnings }))
+        }
+        Err(Unchanged::Mistakes { first, more }) => {
+            let message = match first.len() + more {
+                1 => "one mistake; nothing was changed".to_owned(),
+                all => format!("{all} mistakes; nothing was changed"),
+            };
+            let told = json!({ "error": { "message": message, "param": null, "mistakes": first, "more": more } });
+            with_status(StatusCode::UNPROCESSABLE_ENTITY, &told)
+        }
+        Err(Unchanged::Nowhere) => {
+            refusal(StatusCode::CONFLICT, "this gate has no configuration that could be read again")
+        }
+        Err(Unchanged::Unreadable(why)) => {
+            refusal(StatusCode::UNPROCESSABLE_ENTITY, &format!("{why}; nothing was changed"))
+        }
+    }
+}
+
 fn wrong(first: &[Flaw], more: usize) -> Response {
     let message = match first {
         [only] => format!("line {}: {}; nothing was changed", only.line, only.message),
@@ -57,7 +84,7 @@ fn wrong(first: &[Flaw], more: usize) -> Response {
 fn flaw(bytes: &[u8], at: usize) -> Flaw {
     let before = String::from_utf8_lossy(&bytes[..at]);
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Flaw { line: before.matches('\n').count() + 1, column, message: "not UTF-8".into(), hint: None }
+    Flaw { file: None, line: before.matches('\n').count() + 1, column, message: "not UTF-8".into(), hint: None }
 }
 
 /// Bytes of a body.

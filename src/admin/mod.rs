@@ -26,13 +26,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::desk::Desk;
-use self::guard::Guard;
+use self::guard::{Guard, Reached};
 use self::surface::Surface;
+use crate::policy::pac;
 
 /// Serves the surface on `listener` until `shutdown` ends, then finishes open requests.
 ///
-/// Only a listener on a loopback address answers: what travels in the clear over a network cannot be guarded by a token.
-/// A change needs the surface's token; with one, so does every reading but those that say nothing private.
+/// A change needs the surface's token, and so does whoever does not come over loopback; where there is one, so does every
+/// reading but those that say nothing private.
 ///
 /// # Errors
 /// The listener has no address.
@@ -47,7 +48,8 @@ where
         // Those who listen would stay for ever.
         let _ = stop.send(true);
     };
-    axum::serve(listener, router(surface, guard, Desk::new(stopped))).with_graceful_shutdown(shutdown).await
+    let router = router(surface, guard, Desk::new(stopped)).into_make_service_with_connect_info::<Reached>();
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
 fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
@@ -62,7 +64,9 @@ fn router(surface: Surface, guard: Guard, desk: Desk) -> Router {
         .route("/healthz", get(state::health))
         .route("/metrics", get(metrics::metrics))
         .route("/models", get(state::models))
+        .route(pac::PATH, get(state::pac))
         .route("/readyz", get(state::readiness))
+        .route("/reload", post(change::reload))
         .route("/stats", get(books::stats))
         .route("/stats/live", get(live::stats))
         .fallback(state::unknown)

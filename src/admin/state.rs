@@ -1,9 +1,11 @@
 //! What the gate is: its models, configuration, health and root certificate.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
+use axum::extract::connect_info::ConnectInfo;
 use axum::response::Response;
 use http::StatusCode;
 use rustls::pki_types::CertificateDer;
@@ -11,9 +13,11 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use crate::admin::answer::{json as as_json, of_type, refusal};
+use crate::admin::guard::Reached;
 use crate::admin::surface::Surface;
 use crate::policy::Policy;
 use crate::policy::custom::CustomModel;
+use crate::policy::pac;
 use crate::policy::routing::{Duplicate, DuplicateKind};
 use crate::policy::target::Destination;
 
@@ -81,6 +85,16 @@ pub(crate) async fn root_der(State(surface): State<Arc<Surface>>) -> Response {
     }
 }
 
+/// The script by which browsers find their proxy. A proxy that listens everywhere is where this surface was reached.
+pub(crate) async fn pac(State(surface): State<Arc<Surface>>, ConnectInfo(reached): ConnectInfo<Reached>) -> Response {
+    let proxy = match reached.0 {
+        Some(reached) if surface.proxy.ip().is_unspecified() => SocketAddr::new(reached.ip(), surface.proxy.port()),
+        _ => surface.proxy,
+    };
+    let policy = surface.policy.now();
+    of_type(pac::TYPE, pac::script(&policy.interception, policy.auditing, proxy))
+}
+
 fn custom(model: &CustomModel) -> Value {
     // A query can carry a key, so that only its presence is shown.
     let query = if model.path.query().is_some() { "?***" } else { "" };
@@ -134,8 +148,10 @@ Tollgate, admin surface
 /models
 /config    secrets masked
 /config/models    POST of the lines of the models file, with `Authorization: Bearer TOKEN` (`admin.token`)
+/reload           POST, with the same: reads the configuration anew
 /healthz   the process answers
 /readyz    calls are taken
+/proxy.pac for browsers: intercepted hosts to the gate, all else past it
 /ca.pem    root certificate for clients to trust
 /ca.crt    the same, DER
 ";

@@ -1,7 +1,8 @@
-//! What the admin surface shows, and the one thing that it changes.
+//! What the admin surface shows, and what it changes.
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,12 +25,16 @@ pub struct Surface {
     pub config: Arc<ArcSwap<serde_json::Value>>,
     /// The policy in force, for the list of models.
     pub policy: Live,
+    /// Where programs reach the gate, for the PAC.
+    pub proxy: SocketAddr,
     /// Whether the gate takes calls.
     pub ready: Arc<AtomicBool>,
     /// What every change needs, and every reading too where there is one.
     pub token: Option<Secret>,
     /// Replaces the lines of the models file.
     pub reviser: Reviser,
+    /// Reads the configuration anew.
+    pub reloader: Reloader,
 }
 
 /// Replaces the lines of the models file by a text and brings them into force; may wait for the disk.
@@ -57,6 +62,58 @@ impl fmt::Debug for Reviser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reviser")
     }
+}
+
+/// Reads the whole configuration anew and brings into force what can change while the gate runs; may wait for the disk.
+#[derive(Clone)]
+pub struct Reloader(Arc<Reload>);
+
+type Reload = dyn Fn() -> Result<Reloaded, Unchanged> + Send + Sync;
+
+impl Reloader {
+    /// Wraps what does it; calls from several threads must come out one after the other.
+    pub fn new(reload: impl Fn() -> Result<Reloaded, Unchanged> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(reload))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Mistakes, or a file that cannot be read; then nothing has changed.
+    pub fn reload(&self) -> Result<Reloaded, Unchanged> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reloader")
+    }
+}
+
+/// What a new reading has brought.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reloaded {
+    /// Keys whose new values are not in force before a restart, each with what else is to be done, if anything.
+    pub needs_restart: Vec<String>,
+    /// What works, but perhaps not as meant.
+    pub warnings: Vec<String>,
+}
+
+/// Why a new reading has changed nothing.
+#[derive(Debug)]
+pub enum Unchanged {
+    /// What is wrong with the configuration.
+    Mistakes {
+        /// In the order of the text.
+        first: Vec<Flaw>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// The gate was not made from what could be read again.
+    Nowhere,
+    /// It cannot be read, and why.
+    Unreadable(String),
 }
 
 /// What has changed.
@@ -87,6 +144,9 @@ pub enum Rejected {
 /// One thing to change in a text.
 #[derive(Debug, Serialize)]
 pub struct Flaw {
+    /// The file, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// From 1.
     pub line: usize,
     /// From 1, in characters.

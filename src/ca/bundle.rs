@@ -24,6 +24,80 @@ pub struct Bundle {
     pub skipped: Vec<(PathBuf, io::Error)>,
 }
 
+/// Certificates (DER) from several places, each once.
+#[derive(Debug, Default)]
+pub struct Collection {
+    all: Vec<CertificateDer<'static>>,
+    seen: HashSet<Vec<u8>>,
+    /// Files that could not be taken over, or not wholly, and why.
+    pub skipped: Vec<(PathBuf, io::Error)>,
+}
+
+impl Collection {
+    /// Adds these.
+    pub fn add<'a>(&mut self, certificates: impl IntoIterator<Item = &'a [u8]>) {
+        for der in certificates {
+            if self.seen.insert(der.to_vec()) {
+                self.all.push(CertificateDer::from(der.to_vec()));
+            }
+        }
+    }
+
+    /// Adds the certificates of a PEM text that this program has made.
+    pub fn add_text(&mut self, pem: &[u8]) {
+        let found: Vec<_> = CertificateDer::pem_slice_iter(pem).flatten().filter(|der| parse(der).is_some()).collect();
+        self.add(found.iter().map(AsRef::as_ref));
+    }
+
+    /// Adds the certificates of a PEM file, and nothing else that is in it; or those of a folder of such files.
+    pub fn add_path(&mut self, path: &Path) {
+        if path.is_dir() {
+            return self.add_folder(path);
+        }
+        match read_certificates(path) {
+            Ok((found, damaged)) => {
+                self.add(found.iter().map(AsRef::as_ref));
+                if damaged > 0 {
+                    self.skip(path, &format!("damaged certificates: {damaged}"));
+                }
+            }
+            Err(cause) => self.skipped.push((path.into(), cause)),
+        }
+    }
+
+    /// Only what OpenSSL would look at in a folder: files, of which there may be others than certificates.
+    fn add_folder(&mut self, folder: &Path) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(cause) => return self.skipped.push((folder.into(), cause)),
+        };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).take(MOST_FILES + 1).collect();
+        if paths.len() > MOST_FILES {
+            return self.skip(folder, &format!("more than {MOST_FILES} files"));
+        }
+        // The system gives them in any order.
+        paths.sort();
+        for path in paths.iter().filter(|path| path.is_file()) {
+            let found = read_certificates(path).map(|(found, _)| found).unwrap_or_default();
+            self.add(found.iter().map(AsRef::as_ref));
+        }
+    }
+
+    fn skip(&mut self, path: &Path, cause: &str) {
+        self.skipped.push((path.into(), io::Error::new(io::ErrorKind::InvalidData, cause)));
+    }
+
+    /// Each of them (DER).
+    pub fn certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.all.iter().map(AsRef::as_ref)
+    }
+
+    /// All of them as text.
+    pub fn pem(&self) -> String {
+        self.certificates().map(certificate_pem).collect()
+    }
+}
+
 /// Writes `bundle.pem`: the machine's roots, the certificates of the files that the user's environment already names
 /// (`inherited`), and the authority's root; each once, and nothing but certificates.
 ///
@@ -34,19 +108,15 @@ pub fn write_bundle(
     machine: &[CertificateDer<'_>],
     inherited: &[PathBuf],
 ) -> Result<Bundle, CaError> {
-    let mut skipped = Vec::new();
-    let mut more = Vec::new();
+    let mut all = Collection::default();
+    all.add(machine.iter().map(AsRef::as_ref));
     for path in inherited.iter().filter(|path| !is_ours(path, authority.dir())) {
-        match read_certificates(path) {
-            Ok(found) => more.extend(found),
-            Err(cause) => skipped.push((path.clone(), cause)),
-        }
+        all.add_path(path);
     }
-    let all = machine.iter().map(AsRef::as_ref).chain(more.iter().map(AsRef::as_ref)).chain([authority.root_der()]);
-    let mut seen = HashSet::new();
-    let text: String = all.filter(|der: &&[u8]| seen.insert(*der)).map(certificate_pem).collect();
-    write_public(authority.dir(), BUNDLE, text.as_bytes())?;
-    Ok(Bundle { path: authority.dir().join(BUNDLE), certificates: seen.len(), skipped })
+    all.add([authority.root_der()]);
+    write_public(authority.dir(), BUNDLE, all.pem().as_bytes())?;
+    let certificates = all.certificates().len();
+    Ok(Bundle { path: authority.dir().join(BUNDLE), certificates, skipped: all.skipped })
 }
 
 /// An environment made by this program names our own files; what they hold is there anyway, or is out of date.
@@ -57,7 +127,8 @@ fn is_ours(path: &Path, dir: &Path) -> bool {
     }
 }
 
-fn read_certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+/// The certificates of a file, and how many others are damaged: one of those would make OpenSSL refuse a whole bundle.
+fn read_certificates(path: &Path) -> io::Result<(Vec<CertificateDer<'static>>, usize)> {
     // Opening a pipe would wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
@@ -67,10 +138,18 @@ fn read_certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
     }
-    // One damaged certificate would make OpenSSL refuse the whole bundle.
-    let found = CertificateDer::pem_slice_iter(&bytes).flatten().filter(|der| parse(der).is_some());
-    Ok(found.collect())
+    let (mut found, mut damaged) = (Vec::new(), 0);
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        match certificate {
+            Ok(der) if parse(&der).is_some() => found.push(der),
+            _ => damaged += 1,
+        }
+    }
+    Ok((found, damaged))
 }
 
 /// Four times what all public roots take.
 const LARGEST: u64 = 1 << 20;
+
+/// Ten times as many as a machine's own folder has.
+const MOST_FILES: usize = 4096;

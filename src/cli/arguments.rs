@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::budget::BudgetArgs;
+use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::redirect::RedirectArgs;
 use crate::cli::run::label;
+use crate::cli::serve::ServeArgs;
+use crate::cli::service::ServiceArgs;
 use crate::cli::stats::StatsArgs;
 use crate::cli::tail::TailArgs;
 use crate::cli::top::TopArgs;
@@ -37,12 +40,16 @@ pub enum Command {
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
     Check(CheckArgs),
+    /// What a shell needs to complete commands and options
+    Completions(CompletionsArgs),
     /// Tokens of a text or of a request, by one model or several
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
     /// Calls of a period as CSV or JSON lines, from the running gate or a journal
     Export(ExportArgs),
+    /// The manual, as a page for `man`
+    Man(ManArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
     /// Lead connections of unchanged programs to the gate, by the kernel or the hosts file (Linux)
@@ -51,10 +58,12 @@ pub enum Command {
     Reprice(RepriceArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
-    /// Run one program through the running gate: `tollgate run --label NAME -- PROGRAM ARGS...`
+    /// Run one program through the gate, which is started if none runs: `tollgate run --label NAME -- PROGRAM ARGS...`
     Run(RunArgs),
     /// Run the gate; makes the certificate authority at first start
     Serve(ServeArgs),
+    /// What systemd or launchd needs to run the gate as a service
+    Service(ServiceArgs),
     /// Sums of a period, from the running gate or a journal
     Stats(StatsArgs),
     /// The latest calls, from the running gate or a journal
@@ -78,14 +87,6 @@ pub struct ConfigArgs {
     /// A custom model: one line of the custom-models document; may be repeated
     #[arg(long = "model", value_name = "LINE")]
     pub models: Vec<String>,
-}
-
-/// `tollgate serve`.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ServeArgs {
-    /// Where the configuration comes from.
-    #[command(flatten)]
-    pub config: ConfigArgs,
 }
 
 /// `tollgate check`.
@@ -155,6 +156,9 @@ pub struct RunArgs {
     /// Configuration file (JSON5) that the gate runs with
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Change nothing but variables: no module for old versions of Node, none for Python
+    #[arg(long)]
+    pub no_modules: bool,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,

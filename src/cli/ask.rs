@@ -13,7 +13,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-use crate::cli::sources::configured_token;
+use crate::cli::run::gate::elsewhere;
+use crate::cli::sources::{configured_token, quietly_loaded};
 use crate::net::host::{Host, HostPort};
 use crate::net::secret::Secret;
 
@@ -42,7 +43,14 @@ impl Door {
     /// # Errors
     /// As [`ask`], or a configuration whose token cannot be read.
     pub fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
-        Ok(ask(&self.admin, path, self.secret()?.as_ref())?)
+        let secret = self.secret()?;
+        match ask(&self.admin, path, secret.as_ref()) {
+            Err(error) => match self.elsewhere(&error) {
+                Some(admin) => Ok(ask(&admin, path, secret.as_ref())?),
+                None => Err(error.into()),
+            },
+            answered => Ok(answered?),
+        }
     }
 
     /// Asks it, and writes the answer to `out` as it comes, however long it is.
@@ -50,7 +58,24 @@ impl Door {
     /// # Errors
     /// As [`Door::ask`], an answer that breaks off, and whatever writing gives.
     pub fn copy(&self, path: &str, out: &mut dyn Write) -> anyhow::Result<()> {
-        copy(&self.admin, path, self.secret()?.as_ref(), out)
+        let secret = self.secret()?;
+        match copy(&self.admin, path, secret.as_ref(), out) {
+            Err(error) => match error.downcast_ref().and_then(|error| self.elsewhere(error)) {
+                Some(admin) => copy(&admin, path, secret.as_ref(), out),
+                None => Err(error),
+            },
+            copied => copied,
+        }
+    }
+
+    /// Where a gate runs that was started for a program, if no address was named and none answers where one would be.
+    fn elsewhere(&self, error: &AskError) -> Option<String> {
+        let is_absent = matches!(error, AskError::NotRunning { .. } | AskError::Foreign(_) | AskError::Silent(_));
+        if !is_absent || self.admin != DEFAULT_ADMIN {
+            return None;
+        }
+        let loaded = quietly_loaded(self.config.clone())?;
+        Some(elsewhere(&loaded, &|name| std::env::var_os(name))?.to_string())
     }
 
     fn secret(&self) -> anyhow::Result<Option<Secret>> {

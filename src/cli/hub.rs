@@ -24,6 +24,7 @@ pub fn hub_settings() -> HubSettings {
 pub fn acquired(setup: &Setup, model: &Arc<CustomModel>) -> Result<Kit, Problem> {
     let connector = Connector::new(ConnectorParts {
         own_ports: Vec::new(),
+        reach: Default::default(),
         resolve: setup.upstream.resolve.clone(),
         limit: setup.upstream.connect_timeout,
         roots: machine_roots(),

@@ -23,6 +23,13 @@ pub(crate) fn undo_stale(state: &Path) -> Changes {
     changes
 }
 
+/// Says that this process is about to take over from the gate at `proxy`, and inherits what was changed for that one.
+pub(crate) fn announce(changes: &Changes, proxy: SocketAddr) {
+    if let Err(error) = changes.enter(&Gate::this(proxy)) {
+        tracing::warn!(%error, "what is changed on this machine ends with the gate before this one");
+    }
+}
+
 /// Says that the gate at `proxy` runs in this process, and puts back what is changed for it as soon as it stops taking
 /// connections. Whoever takes over its address has to have started before.
 pub(crate) fn attend(changes: Changes, proxy: SocketAddr, stopper: Stopper) -> Attendance {

@@ -7,6 +7,7 @@ pub mod budget;
 mod budgets;
 pub mod ca;
 pub mod check;
+pub mod completions;
 pub mod count;
 pub mod demo;
 pub mod export;
@@ -21,6 +22,7 @@ pub mod reprice;
 pub mod route;
 pub mod run;
 pub mod serve;
+pub mod service;
 pub mod sources;
 pub mod stats;
 pub mod tail;
@@ -48,14 +50,17 @@ pub fn main() -> ExitCode {
         None => serve::run(&arguments.serve),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Count(args)) => count::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
+        Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Redirect(args)) => redirect::run(&args),
         Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Service(args)) => service::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),
         Some(Command::Top(args)) => top::run(&args).map_err(Problem::from_asking),

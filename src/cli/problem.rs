@@ -6,7 +6,8 @@ use std::io;
 use crate::ca::error::CaError;
 use crate::cli::ask::AskError;
 use crate::config::mistake::ConfigError;
-use crate::gate::GateError;
+use crate::gate::error::GateError;
+use crate::gate::succession::TakeOverError;
 use crate::ledger::journal::archive::ArchiveError;
 
 /// Why a command failed.
@@ -35,6 +36,19 @@ impl Problem {
         let file = error.downcast_ref::<ArchiveError>().map(|_| JOURNAL);
         let hint = gate.or(file).map(str::to_owned);
         Self { error, hints: hint.into_iter().collect(), code: 1 }
+    }
+
+    /// What another process of this program has said on standard error; `otherwise` if that was nothing.
+    pub fn retold(told: &str, otherwise: &str) -> Self {
+        let hints = told.lines().filter_map(|line| line.strip_prefix("hint: ")).map(str::to_owned).collect();
+        // Further errors stand below the first as its causes do.
+        let lines = told.lines().skip_while(|line| !line.starts_with("error: "));
+        let mut said: Vec<&str> =
+            lines.filter_map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("  "))).collect();
+        let innermost = said.pop().unwrap_or(otherwise).to_owned();
+        let error =
+            said.iter().rev().fold(anyhow::Error::msg(innermost), |inner, outer| inner.context((*outer).to_owned()));
+        Self { error, hints, code: 1 }
     }
 
     /// Whoever read the output has read enough.
@@ -69,6 +83,12 @@ impl From<GateError> for Problem {
     fn from(error: GateError) -> Self {
         let hint = error.hint();
         Self::usage(error, hint)
+    }
+}
+
+impl From<TakeOverError> for Problem {
+    fn from(error: TakeOverError) -> Self {
+        GateError::from(error).into()
     }
 }
 

@@ -1,64 +1,100 @@
 //! `tollgate serve`: runs the gate until it is told to stop.
 
+pub mod signals;
+
 use std::io::{self, Write};
-use std::path::Path;
-use std::thread;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use clap::Args;
 
-use crate::cli::arguments::ServeArgs;
+use self::signals::Service;
+use crate::cli::arguments::ConfigArgs;
 use crate::cli::hub::hub_settings;
 use crate::cli::machine;
 use crate::cli::problem::Problem;
 use crate::cli::redirect::guard::refuse_loop;
-use crate::cli::sources::{inherited, loaded};
+use crate::cli::run::background;
+use crate::cli::sources::{inherited, loaded, loader};
+use crate::gate::listeners::Given;
+use crate::gate::succession::Predecessor;
 use crate::gate::{Gate, Surroundings};
-use crate::net::shutdown::{Phase, Stopper};
+use crate::system::supervisor::{self, News, Passed};
 use crate::telemetry;
+
+/// `tollgate serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Take the listeners over from the running gate, which stops once this one serves; ADDR where it listens at
+    /// another address than `listen.proxy`
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true)]
+    pub take_over: Option<Option<SocketAddr>>,
+    /// The folder of the leases with which this gate ends; `run` starts it so
+    #[arg(long, hide = true, value_name = "FOLDER", conflicts_with = "take_over")]
+    pub leases: Option<PathBuf>,
+    /// It is the process that stays
+    #[arg(long, hide = true, requires = "leases")]
+    pub detached: bool,
+}
 
 /// Runs the gate; prints where it listens and what to do next.
 ///
 /// # Errors
 /// A configuration or a machine that does not let it start.
 pub fn run(args: &ServeArgs) -> Result<(), Problem> {
+    if let Some(folder) = &args.leases {
+        return background::run(args, folder);
+    }
+    let passed = supervisor::passed().map_err(|error| Problem::usage(error, Some(PASSED.into())))?;
+    supervisor::forbid_core_dumps();
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();
     let changes = machine::undo_stale(&loaded.setup.state);
     refuse_loop(&changes)?;
-    let gate = Gate::start(
-        loaded,
-        Surroundings { inherited: inherited(), hub: Some(hub_settings()), ..Surroundings::default() },
-    )?;
+    let mut given: Vec<Given> = passed.into_iter().map(from_systemd).collect();
+    let predecessor = match args.take_over {
+        None => None,
+        Some(at) => {
+            let at = at.unwrap_or(loaded.setup.proxy);
+            let (predecessor, taken) = Predecessor::call(&loaded.setup.certs, at)?;
+            // Before that gate ends, or it would put back what this one inherits.
+            machine::announce(&changes, at);
+            given.extend(taken);
+            Some(predecessor)
+        }
+    };
+    let loader = Some(loader(&args.config)?);
+    let surroundings = Surroundings {
+        inherited: inherited(),
+        hub: Some(hub_settings()),
+        given,
+        loader,
+        predecessor,
+        ..Surroundings::default()
+    };
+    let mut gate = Gate::start(loaded, surroundings)?;
     let _attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
-    stop_on_signals(gate.stopper())?;
+    let service = Service::of(&gate);
+    service.watch_signals()?;
+    let followed = service.followed();
+    let offer = gate.offer(followed).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no other gate can take over from this one");
+        None
+    });
     greet(&gate, file.as_deref())?;
+    supervisor::tell(News::Ready(&service.status()));
     gate.wait();
+    drop(offer);
     Ok(())
 }
 
-/// The first signal drains, the second stops at once.
-///
-/// # Errors
-/// No thread or no signal handler to be had.
-pub fn stop_on_signals(stopper: Stopper) -> Result<(), Problem> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().build().context("cannot listen for signals")?;
-    let (mut interrupts, mut terms) = {
-        let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-    };
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            for phase in [Phase::Draining, Phase::Halting] {
-                tokio::select! { _ = interrupts.recv() => {}, _ = terms.recv() => {} }
-                tracing::info!(?phase, "stopping; a second signal stops at once");
-                stopper.advance(phase);
-            }
-        });
-    })?;
-    Ok(())
+fn from_systemd(passed: Passed) -> Given {
+    let Passed { listener, descriptor, name } = passed;
+    Given { listener, name, from: format!("descriptor {descriptor}") }
 }
 
 fn greet(gate: &Gate, file: Option<&Path>) -> io::Result<()> {
@@ -91,3 +127,5 @@ fn greet(gate: &Gate, file: Option<&Path>) -> io::Result<()> {
     writeln!(out, "\nThen: tollgate stats")?;
     out.flush()
 }
+
+const PASSED: &str = "let the socket unit name a TCP address for each `ListenStream`";

@@ -9,6 +9,8 @@ use anyhow::Context;
 use crate::cli::arguments::ConfigArgs;
 use crate::cli::problem::Problem;
 use crate::config::load::{Loaded, Sources, load, token};
+use crate::config::mistake::ConfigError;
+use crate::gate::reviser::Loader;
 use crate::net::secret::Secret;
 
 /// Loads what `args` say and prints the warnings to standard error.
@@ -25,18 +27,45 @@ pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
 /// As [`loaded`].
 pub fn loaded_in(args: &ConfigArgs, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problem> {
     let working_directory = env::current_dir().context("cannot tell the working directory")?;
-    let loaded = load(&Sources {
+    let loaded = load_from(args, working_directory, environment)?;
+    for warning in &loaded.warnings {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    Ok(loaded)
+}
+
+/// Loads it again and again, from where `args` say now.
+///
+/// # Errors
+/// No working directory to be told.
+pub fn loader(args: &ConfigArgs) -> Result<Loader, Problem> {
+    let working_directory = env::current_dir().context("cannot tell the working directory")?;
+    let args = args.clone();
+    Ok(Loader::new(move || load_from(&args, working_directory.clone(), &|name| env::var(name).ok())))
+}
+
+fn load_from(
+    args: &ConfigArgs,
+    working_directory: PathBuf,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, ConfigError> {
+    load(&Sources {
         file: args.config.clone(),
         environment,
         working_directory,
         proxy: args.proxy.clone(),
         admin: args.admin.clone(),
         models: args.models.clone(),
-    })?;
-    for warning in &loaded.warnings {
-        let _ = writeln!(io::stderr(), "warning: {warning}");
-    }
-    Ok(loaded)
+    })
+}
+
+/// The configuration, where there is one without mistakes; its warnings are for other commands.
+pub(in crate::cli) fn quietly_loaded(file: Option<PathBuf>) -> Option<Loaded> {
+    let working_directory = env::current_dir().ok()?;
+    let environment = |name: &str| env::var(name).ok();
+    let sources =
+        Sources { file, environment: &environment, working_directory, proxy: None, admin: None, models: Vec::new() };
+    load(&sources).ok()
 }
 
 /// The token of the configuration, where there is one; the rest of it is not looked at.

@@ -92,6 +92,11 @@ pub(crate) fn show(stats: &Value, most: usize, out: &mut dyn Write) -> io::Resul
         let [count, up, down] = ["connections", "bytesUp", "bytesDown"].map(|name| cell(&tunnels[name]));
         writeln!(out, "\ntunnels since the start: {count}, {up} bytes up, {down} bytes down")?;
     }
+    for bypass in stats["bypasses"].as_array().map_or(&[][..], Vec::as_slice) {
+        let [client, host, until] = ["client", "host", "until"].map(|name| cell(&bypass[name]));
+        let until = to_the_second(&until);
+        writeln!(out, "\nunmetered until {until}: {client} to {host}, which did not take the gate's certificate")?;
+    }
     if let Some(missing) = stats["missing"].as_str() {
         writeln!(out, "\nnot all of the books could be read: {}", cell(&missing.into()))?;
     }
@@ -117,7 +122,7 @@ pub(crate) mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::admin::surface::{Rejected, Reviser};
+    use crate::admin::surface::{Rejected, Reloader, Reviser, Unchanged};
     use crate::ledger::Ledger;
 
     /// A gate's admin surface on a thread of its own; gives its address.
@@ -133,9 +138,11 @@ pub(crate) mod tests {
                     root: "".into(),
                     config: std::sync::Arc::default(),
                     policy: crate::policy::Live::new(crate::policy::Policy::default()),
+                    proxy: ([127, 0, 0, 1], 8484).into(),
                     ready: std::sync::Arc::default(),
                     token: None,
                     reviser: Reviser::new(|_| Err(Rejected::NoFile)),
+                    reloader: Reloader::new(|| Err(Unchanged::Nowhere)),
                 };
                 crate::admin::serve(listener, surface, std::future::pending()).await
             })

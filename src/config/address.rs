@@ -65,7 +65,10 @@ impl Address {
 pub(super) fn leads_home(at: &HostPort, own: &[SocketAddr]) -> bool {
     own.iter().any(|listener| {
         let same_host = match &at.host {
-            Host::Address(address) => *address == listener.ip() || address.is_unspecified(),
+            Host::Address(address) => {
+                let everywhere = listener.ip().is_unspecified() && address.is_loopback();
+                *address == listener.ip() || address.is_unspecified() || everywhere
+            }
             Host::Name(name) => &**name == "localhost" || name.ends_with(".localhost"),
         };
         same_host && at.port == listener.port()

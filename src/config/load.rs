@@ -105,6 +105,7 @@ fn policy(settings: &Settings) -> Result<Policy, ConfigError> {
     let duplicates = settings.duplicates.iter().map(|listed| Arc::clone(&listed.duplicate)).collect();
     let tables = settings.pricing.tables.iter();
     Ok(Policy {
+        auditing: settings.auditing,
         interception: Interception::new(settings.intercept.clone()),
         metering: settings.metering,
         prices: tables.fold(PriceBook::built_in()?, PriceBook::overlaid),

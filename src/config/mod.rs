@@ -2,7 +2,9 @@
 
 mod address;
 mod amount;
+mod auditing;
 mod budgets;
+pub mod change;
 mod document;
 mod duplicates;
 mod extras;
@@ -25,4 +27,5 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod users;
 mod view;

@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::config::amount::duration;
+use crate::config::auditing;
 use crate::config::budgets;
 use crate::config::document::Shape;
 use crate::config::duplicates;
@@ -23,12 +24,15 @@ use crate::config::telemetry::collector;
 use crate::config::transport::{limits, set_count, upstream};
 use crate::net::host::HostPattern;
 use crate::net::secret::Secret;
+use crate::policy::auditing::Auditing;
 use crate::policy::{Metering, OnDisconnect};
 
 /// All that was read, before it is divided.
 pub(super) struct Settings {
     /// What needs a restart to change.
     pub(super) setup: Setup,
+    /// `auditing` and `pinned`.
+    pub(super) auditing: Auditing,
     /// `metering`.
     pub(super) metering: Metering,
     /// `intercept`.
@@ -64,6 +68,8 @@ impl Settings {
         let setup = Setup {
             proxy: listen.proxy,
             admin: listen.admin,
+            keepers: listen.keepers,
+            reach: listen.reach,
             transparent: listen.transparent,
             admin_token: admin_token(top),
             certs: home.writes.join(certs),
@@ -78,6 +84,7 @@ impl Settings {
         };
         Self {
             setup,
+            auditing: auditing::read(top),
             metering: metering(top),
             intercept: intercept(top),
             models: origins.merged(review),
@@ -163,11 +170,13 @@ fn workers(top: &Fields<'_>) -> usize {
 }
 
 /// The keys of the file.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 17] = [
     "listen",
     "admin",
     "certs",
     "intercept",
+    "auditing",
+    "pinned",
     "models",
     "modelsFile",
     "duplicates",

@@ -9,7 +9,9 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::net::host::HostPort;
+use crate::net::keepers::Keepers;
 use crate::net::limits::Limits;
+use crate::net::reach::Reach;
 use crate::net::secret::Secret;
 use crate::policy::budgets::Budget;
 use crate::policy::target::{Destination, ExtraRoots};
@@ -21,6 +23,10 @@ pub struct Setup {
     pub proxy: SocketAddr,
     /// `listen.admin`.
     pub admin: SocketAddr,
+    /// `listen.users`: who may come in from other machines.
+    pub keepers: Keepers,
+    /// `listen.reach`: where programs of other machines may be led within the gate's own network.
+    pub reach: Reach,
     /// `listen.transparent`: for what the system leads here; `None` listens for no such thing.
     pub transparent: Option<SocketAddr>,
     /// `admin.token`: what changes something on the admin surface needs it; with it set, what reads does too.

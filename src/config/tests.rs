@@ -447,7 +447,7 @@ fn arguments_win_over_the_file_and_are_held_to_the_same_rules() {
         found,
         [
             "--admin: listen.admin must be an address with a port such as `127.0.0.1:8484`, not `x`",
-            "--proxy: listen.proxy must be a loopback address, not `0.0.0.0`",
+            "--proxy: listen.proxy is reached from other machines, so that it needs `listen.users`",
         ]
     );
 }

@@ -8,6 +8,7 @@ use http::HeaderName;
 use serde_json::{Map, Number, Value, json};
 
 use crate::config::amount::{duration_text, rate_text, size_text};
+use crate::config::auditing;
 use crate::config::budgets;
 use crate::config::duplicates::{self, Auth};
 use crate::config::line::{self, CLIENTS_KEY};
@@ -37,10 +38,14 @@ pub(super) fn of(settings: &Settings) -> Value {
             "proxy": setup.proxy.to_string(),
             "admin": setup.admin.to_string(),
             "transparent": setup.transparent.map(|at| at.to_string()),
+            "users": setup.keepers.names().map(|name| json!({ "name": name, "password": MASK })).collect::<Vec<_>>(),
+            "reach": setup.reach.places().iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
         "admin": { "token": setup.admin_token.as_ref().map(mask) },
         "certs": path(&setup.certs),
         "intercept": settings.intercept.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "auditing": auditing::word(&settings.auditing),
+        "pinned": { "bypass": settings.auditing.bypass.map(duration_text) },
         "models": models(&settings.models),
         "modelsFile": settings.models_file,
         "duplicates": settings.duplicates.iter().map(duplicate).collect::<Vec<_>>(),

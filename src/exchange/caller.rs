@@ -6,7 +6,7 @@ use http::header::{HeaderName, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 
 use crate::exchange::headers::LABEL;
-use crate::exchange::origin::Origin;
+use crate::exchange::origin::{Origin, Whose};
 use crate::ledger::entry::Client;
 use crate::ledger::names::shortened;
 use crate::system::programs::Asked;
@@ -20,7 +20,10 @@ pub fn caller(origin: &Origin, headers: &HeaderMap) -> Client {
         process: None,
         path: None,
         agent: text(&USER_AGENT),
-        label: text(&LABEL).or_else(|| origin.label.clone()),
+        label: match &origin.label {
+            Whose::Proven(label) => Some(Arc::clone(label)),
+            whose => text(&LABEL).or_else(|| whose.label().cloned()),
+        },
         key: origin.peer.mark(headers),
     };
     name_program(&mut client, &origin.peer.program);
@@ -38,16 +41,20 @@ pub fn name_program(client: &mut Client, asked: &Asked) {
 }
 
 /// The user name that a client gave to its proxy, in which it says whose call it is. The password says nothing to the
-/// gate and is not looked at.
+/// gate here and is not looked at.
 pub fn proxy_user(headers: &HeaderMap) -> Option<Arc<str>> {
-    let value = headers.get(PROXY_AUTHORIZATION).map(HeaderValue::as_bytes)?.trim_ascii();
-    let (scheme, code) = value.split_at_checked("basic ".len())?;
+    let bytes = basic(headers.get(PROXY_AUTHORIZATION)?, LONGEST_USER)?;
+    filled(bytes.split(|byte| *byte == b':').next()?)
+}
+
+/// The decoded beginning of Basic credentials, at most so many bytes.
+pub fn basic(value: &HeaderValue, most: usize) -> Option<Vec<u8>> {
+    let (scheme, code) = value.as_bytes().trim_ascii().split_at_checked("basic ".len())?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
     let code = std::str::from_utf8(code.trim_ascii()).ok()?;
-    let bytes = decode_prefix(code, LONGEST_USER);
-    filled(bytes.split(|byte| *byte == b':').next()?)
+    Some(decode_prefix(code, most))
 }
 
 /// A name that a client chose, cut to what the books take.

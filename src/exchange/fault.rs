@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use serde_json::json;
 
@@ -88,6 +88,17 @@ impl Fault {
         )
     }
 
+    /// Nobody comes in from another machine without a user's password.
+    pub fn unauthenticated() -> Self {
+        Self::client(
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            Some("proxy_authentication_required"),
+            "this gate wants to know who comes from another machine: send `Proxy-Authorization: Basic ...` with the name \
+             and password of one of its users (`listen.users`), as in the proxy's URL `http://NAME:PASSWORD@HOST:PORT`. \
+             This is beside the `Authorization` header, which is OpenAI's, and goes no further than to the gate.",
+        )
+    }
+
     /// Too many calls wait for their tokens to be counted.
     pub fn busy() -> Self {
         Self {
@@ -138,13 +149,18 @@ impl Fault {
             FailureKind::ClientBody => (StatusCode::BAD_REQUEST, "incomplete_body"),
             FailureKind::Closed { .. } => (StatusCode::BAD_GATEWAY, "upstream_closed"),
             FailureKind::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+            FailureKind::Inside { .. } => (StatusCode::FORBIDDEN, "inside_address"),
             FailureKind::Own { .. } => (StatusCode::FORBIDDEN, "own_address"),
             FailureKind::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
             FailureKind::Unreadable { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreadable"),
         };
         // An own address and a wrong certificate stay what they are however often one tries.
-        let lasting = matches!(failure.kind, FailureKind::Own { .. } | FailureKind::Certificate { .. });
-        let blame = if matches!(failure.kind, FailureKind::ClientBody) { Blame::Client } else { Blame::Upstream };
+        let lasting = matches!(
+            failure.kind,
+            FailureKind::Own { .. } | FailureKind::Inside { .. } | FailureKind::Certificate { .. }
+        );
+        let clients = matches!(failure.kind, FailureKind::ClientBody | FailureKind::Inside { .. });
+        let blame = if clients { Blame::Client } else { Blame::Upstream };
         Self {
             blame,
             status,
@@ -171,6 +187,9 @@ impl Fault {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let retry = if self.retry { "true" } else { "false" };
         headers.insert("x-should-retry", HeaderValue::from_static(retry));
+        if self.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tollgate\""));
+        }
         if self.retry {
             headers.insert("retry-after-ms", HeaderValue::from_static("500"));
         }

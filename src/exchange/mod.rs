@@ -1,5 +1,6 @@
 //! One request and its response: recognise, route, rewrite, send, meter, book.
 
+pub mod admission;
 mod afford;
 pub mod answer;
 pub mod attempt;

@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::exchange::headers::clients_key;
 use crate::net::mark::Marker;
+use crate::net::reach::Asker;
 use crate::system::programs::Asked;
 
 /// The other end of a client connection; stays on its thread.
@@ -17,18 +18,36 @@ use crate::system::programs::Asked;
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
+    /// The gate's own address that it reached; `None` where the system does not say.
+    pub reached: Option<SocketAddr>,
     /// Its program, once that is known.
     pub program: Asked,
     marker: Marker,
     hasher: RandomState,
     /// The key that was seen last, as a hash, and its mark: most clients send the same with every call.
     seen: RefCell<Option<(u64, Arc<str>)>>,
+    /// The credentials that were admitted last, and whose they are: most clients send the same with every request.
+    pub(super) admitted: RefCell<Option<(HeaderValue, Arc<str>)>>,
 }
 
 impl Peer {
-    /// The other end at `address`, whose keys are marked by `marker`.
-    pub fn new(address: IpAddr, program: Asked, marker: Marker) -> Self {
-        Self { address, program, marker, hasher: RandomState::default(), seen: RefCell::default() }
+    /// The other end at `address` that reached the gate at `reached`, and whose keys are marked by `marker`.
+    pub fn new(address: IpAddr, reached: Option<SocketAddr>, program: Asked, marker: Marker) -> Self {
+        let hasher = RandomState::default();
+        Self { address, reached, program, marker, hasher, seen: RefCell::default(), admitted: RefCell::default() }
+    }
+
+    /// Where it comes from: over loopback only programs of this machine come.
+    ///
+    /// One end is enough. Connections that the system redirects come from an address of the network to one of loopback,
+    /// and no system lets a packet of another machine in that bears an address of loopback.
+    pub fn asker(&self) -> Asker {
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        if is_loopback(self.address) || self.reached.is_some_and(|reached| is_loopback(reached.ip())) {
+            Asker::Here
+        } else {
+            Asker::Elsewhere
+        }
     }
 
     /// What stands for the key of these headers in the books; `None` where they have none.
@@ -51,7 +70,7 @@ impl Peer {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     use super::*;
 
@@ -60,8 +79,28 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_over_loopback_is_of_this_machine_and_nobody_else() {
+        for (address, reached, asker) in [
+            ("127.0.0.1", Some("127.0.0.1:1"), Asker::Here),
+            ("::1", Some("[::1]:1"), Asker::Here),
+            ("::ffff:127.0.0.1", Some("[::ffff:127.0.0.1]:1"), Asker::Here),
+            // Redirected.
+            ("192.0.2.7", Some("127.0.0.1:1"), Asker::Here),
+            // By its own address in the network, which others use too.
+            ("192.0.2.7", Some("192.0.2.7:1"), Asker::Elsewhere),
+            ("192.0.2.7", Some("192.0.2.1:1"), Asker::Elsewhere),
+            ("::ffff:192.0.2.7", Some("[::ffff:192.0.2.1]:1"), Asker::Elsewhere),
+            ("10.0.0.7", None, Asker::Elsewhere),
+        ] {
+            let reached = reached.map(|reached| reached.parse().unwrap());
+            let peer = Peer::new(address.parse().unwrap(), reached, Asked::default(), Marker::new(&[7; 32]));
+            assert_eq!(peer.asker(), asker, "{address} {reached:?}");
+        }
+    }
+
+    #[test]
     fn a_key_has_one_mark_in_whatever_form_it_comes_and_after_others() {
-        let peer = Peer::new(Ipv4Addr::LOCALHOST.into(), Asked::default(), Marker::new(&[7; 32]));
+        let peer = Peer::new(Ipv4Addr::LOCALHOST.into(), None, Asked::default(), Marker::new(&[7; 32]));
         let mark = peer.mark(&sent("authorization", "Bearer sk-one")).unwrap();
         assert_eq!((mark.len(), mark.contains("one")), (16, false));
         let other = peer.mark(&sent("authorization", "Bearer sk-two")).unwrap();

@@ -19,6 +19,7 @@ use crate::exchange::pipeline::{Exchange, outbound};
 use crate::exchange::{cors, headers};
 use crate::ledger::entry::Ingress;
 use crate::net::host::HostPort;
+use crate::net::reach::Asker;
 use crate::policy::Policy;
 use crate::policy::target::{Credential, Destination, Scheme};
 use crate::upstream::request::Outbound;
@@ -68,7 +69,7 @@ impl Relay {
     }
 
     /// Passes a plain-HTTP request to a host that is not intercepted, unseen by the meter.
-    pub async fn pass(&self, request: Request<Incoming>, at: HostPort) -> Response<Answer> {
+    pub async fn pass(&self, request: Request<Incoming>, at: HostPort, asker: Asker) -> Response<Answer> {
         let destination = Destination { scheme: Scheme::Http, at, dialled: None, roots: None };
         let (mut head, body) = request.into_parts();
         headers::toward_upstream(&mut head.headers, &Credential::Clients);
@@ -76,7 +77,7 @@ impl Relay {
             return Fault::client(StatusCode::BAD_REQUEST, None, "the request names no path").answer();
         };
         let outbound = outbound(&head, path, Outbound::stream(body, Arc::default()));
-        match self.0.pool.send(&destination, outbound, None).await {
+        match self.0.pool.pass(&destination, outbound, asker).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
                 headers::toward_client(&mut head.headers, false);

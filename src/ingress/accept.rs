@@ -10,7 +10,7 @@ use crate::ingress::door::Door;
 use crate::ingress::worker::{Accepted, Worker};
 use crate::net::shutdown::{Phase, Stopping};
 
-/// Accepts from all listeners until the gate stops.
+/// Accepts from all listeners until the gate stops or yields.
 pub async fn accept(listeners: Vec<(Door, TcpListener)>, workers: &[Worker], limit: usize, stopping: &Stopping) {
     let loops = listeners.into_iter().map(|(door, listener)| accept_from(listener, door, workers, limit, stopping));
     join_all(loops).await;
@@ -21,7 +21,7 @@ async fn accept_from(listener: TcpListener, door: Door, workers: &[Worker], limi
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopping.reached(Phase::Draining) => return,
+            () = stopping.reached(Phase::Yielding) => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,

@@ -13,8 +13,10 @@ use crate::exchange::peer::Peer;
 use crate::ledger::entry::Ingress;
 use crate::net::host::HostPort;
 use crate::net::parting::part;
+use crate::net::reach::Asker;
 use crate::policy::target::Scheme;
 use crate::session::arrival::{Arrival, Client, place};
+use crate::session::bypass::relented;
 use crate::session::hello::Look;
 use crate::session::house::House;
 use crate::session::look::{follow, look, open, refused};
@@ -41,12 +43,14 @@ pub async fn serve(mut client: Client, original: SocketAddr, peer: Rc<Peer>, hou
         }
     }
     let look = look(&mut client, house.limits.handshake_timeout).await;
-    match by_hello(&house.relay.policy().interception, &look) {
+    let verdict = by_hello(&house.relay.policy().interception, &look);
+    let verdict = relented(Some(verdict), &arrival, &house).await.unwrap_or(Verdict::Tunnel(None));
+    match verdict {
         Verdict::Intercept(host) => open(client, arrival.named(host), house).await,
         Verdict::Refuse(reason) => Err(refused(&arrival, reason)),
         Verdict::Tunnel(host) => {
             let upstream = reached(&client, &arrival, &house).await?;
-            note(host.as_ref(), &house.ledger);
+            note(host.as_ref(), &house);
             tunnel(client, upstream, house).await;
             Ok(())
         }
@@ -61,11 +65,25 @@ pub async fn serve(mut client: Client, original: SocketAddr, peer: Rc<Peer>, hou
 /// # Errors
 /// In words for the log.
 pub async fn at_home(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Result<(), String> {
+    if peer.asker() == Asker::Elsewhere {
+        // There is no place in TLS for a user and a password.
+        let reason = "it came from another machine by TLS to the gate itself, where nobody can say who he is";
+        tracing::warn!(client = %peer.address, reason, "a connection was ended");
+        return Err(reason.into());
+    }
     let look = look(&mut client, house.limits.handshake_timeout).await;
     let verdict = by_hello(&house.relay.policy().interception, &look);
     if let Verdict::Intercept(host) = verdict {
         let at = HostPort { host, port: Scheme::Https.default_port() };
-        return open(client, Arrival::new(at, Ingress::Transparent, peer), house).await;
+        let arrival = Arrival::new(at, Ingress::Transparent, peer);
+        let verdict = Some(Verdict::Intercept(arrival.destination.host.clone()));
+        if let Some(Verdict::Tunnel(host)) = relented(verdict, &arrival, &house).await {
+            let upstream = reached(&client, &arrival, &house).await?;
+            note(host.as_ref(), &house);
+            tunnel(client, upstream, house).await;
+            return Ok(());
+        }
+        return open(client, arrival, house).await;
     }
     let (asked, reason) = match (&look, verdict) {
         (_, Verdict::Refuse(reason)) => (None, reason),
@@ -91,7 +109,7 @@ async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<Tc
     if arrival.peer.program.program().is_some_and(Program::is_this) {
         return Err(refused(arrival, OWN));
     }
-    house.connector.dial(&arrival.destination).await.map_err(|failure| {
+    house.connector.dial(&arrival.destination, arrival.peer.asker()).await.map_err(|failure| {
         let _ = SockRef::from(client.get_ref()).set_linger(Some(Duration::ZERO));
         tracing::info!(client = %arrival.peer.address, cause = %failure, "a redirected connection was ended");
         failure.to_string()

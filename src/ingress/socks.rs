@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use fast_socks5::server::states::CommandRead;
 use fast_socks5::server::{AuthMethod, AuthMethodSuccessState, Socks5ServerProtocol, SocksServerError};
@@ -13,11 +12,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::exchange::caller::bounded;
+use crate::exchange::origin::Whose;
 use crate::exchange::peer::Peer;
 use crate::ledger::entry::Ingress;
 use crate::net::host::HostPort;
+use crate::net::keepers::Keepers;
 use crate::net::parting::part;
+use crate::net::reach::Asker;
 use crate::session::arrival::{Arrival, Client, place};
+use crate::session::bypass::relented;
 use crate::session::house::House;
 use crate::session::look::{follow, open};
 use crate::session::tunnel::{note, tunnel};
@@ -29,7 +32,7 @@ use crate::upstream::failure::{Failure, FailureKind};
 /// # Errors
 /// In words for the log.
 pub async fn serve(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Result<(), String> {
-    let (reply, arrival) = match timeout(house.limits.header_timeout, asked(&mut client, peer)).await {
+    let (reply, arrival) = match timeout(house.limits.header_timeout, asked(&mut client, peer, &house.keepers)).await {
         Ok(Ok(asked)) => asked,
         Ok(Err(reason)) => {
             part(client).await;
@@ -38,12 +41,13 @@ pub async fn serve(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Resu
         Err(_) => return Err("its SOCKS5 request did not come to an end".into()),
     };
     let verdict = by_destination(&house.relay.policy().interception, &arrival.destination.host);
+    let verdict = relented(verdict, &arrival, &house).await;
     if let Some(Verdict::Intercept(_)) = verdict {
         said(reply.reply_success(NOWHERE).await)?;
         return open(client, arrival, house).await;
     }
     // Dialled before the success: a client that hears a refusal knows what a broken connection would hide.
-    let upstream = match house.connector.dial(&arrival.destination).await {
+    let upstream = match house.connector.dial(&arrival.destination, arrival.peer.asker()).await {
         Ok(upstream) => upstream,
         Err(failure) => {
             said(reply.reply_error(&code(&failure)).await)?;
@@ -56,7 +60,7 @@ pub async fn serve(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Resu
         said(reply.reply_success(own_end).await)?;
         return follow(client, upstream, arrival, house).await;
     }
-    note(Some(&arrival.destination.host), &house.ledger);
+    note(Some(&arrival.destination.host), &house);
     said(reply.reply_success(own_end).await)?;
     tunnel(client, upstream, house).await;
     Ok(())
@@ -66,9 +70,14 @@ pub async fn serve(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Resu
 type Reply<'a> = Socks5ServerProtocol<&'a mut Client, CommandRead>;
 
 /// Reads the greeting and the request; what cannot be served is answered.
-async fn asked(client: &mut Client, peer: Rc<Peer>) -> Result<(Reply<'_>, Arrival), String> {
-    let greeted = said(Socks5ServerProtocol::start(client).negotiate_auth(&METHODS).await)?;
-    let (admitted, label) = admitted(greeted).await?;
+async fn asked<'a>(client: &'a mut Client, peer: Rc<Peer>, keepers: &Keepers) -> Result<(Reply<'a>, Arrival), String> {
+    // Of another machine nobody is let in without a name.
+    let (methods, keepers) = match peer.asker() {
+        Asker::Here => (&METHODS[..], None),
+        Asker::Elsewhere => (&METHODS[..1], Some(keepers)),
+    };
+    let greeted = said(Socks5ServerProtocol::start(client).negotiate_auth(methods).await)?;
+    let (admitted, label) = admitted(greeted, keepers).await?;
     let (reply, command, target) = said(admitted.finish_auth().read_command().await)?;
     if command != Socks5Command::TCPConnect {
         said(reply.reply_error(&ReplyError::CommandNotSupported).await)?;
@@ -87,12 +96,13 @@ async fn asked(client: &mut Client, peer: Rc<Peer>) -> Result<(Reply<'_>, Arriva
 
 /// Who the client says it is.
 ///
-/// The listener is on loopback, where everybody is let in; so the name is taken for a label and the password is not looked
-/// at. A listener that others can reach must ask here whether they belong to each other, offer no other method, and
-/// answer `[RFC1929, 1]` where they do not.
-async fn admitted(greeted: Greeted<&mut Client>) -> Result<(Admitted<&mut Client>, Option<Arc<str>>), String> {
+/// Where there are no keepers, everybody is let in; so the name is taken for a label and the password is not looked at.
+async fn admitted<'a>(
+    greeted: Greeted<&'a mut Client>,
+    keepers: Option<&Keepers>,
+) -> Result<(Admitted<&'a mut Client>, Whose), String> {
     let client = match greeted {
-        Greeted::Free(client) => return Ok((Admitted(client), None)),
+        Greeted::Free(client) => return Ok((Admitted(client), Whose::Unknown)),
         Greeted::Named(client) => client,
     };
     let broken = |error: std::io::Error| error.to_string();
@@ -101,10 +111,20 @@ async fn admitted(greeted: Greeted<&mut Client>) -> Result<(Admitted<&mut Client
         return Err("its user and password are in no known form".into());
     }
     let name = short(client).await.map_err(broken)?;
-    let _password = short(client).await.map_err(broken)?;
+    let password = short(client).await.map_err(broken)?;
+    let whose = match keepers {
+        None => {
+            let name = std::str::from_utf8(&name).unwrap_or_default();
+            Some(Whose::said((!name.is_empty()).then(|| bounded(name))))
+        }
+        Some(keepers) => keepers.admits(&name, &password).map(Whose::Proven),
+    };
+    let Some(whose) = whose else {
+        client.write_all(&[RFC1929, 1]).await.map_err(broken)?;
+        return Err("a client of another machine showed no password of `listen.users`".into());
+    };
     client.write_all(&[RFC1929, 0]).await.map_err(broken)?;
-    let name = std::str::from_utf8(&name).unwrap_or_default();
-    Ok((Admitted(client), (!name.is_empty()).then(|| bounded(name))))
+    Ok((Admitted(client), whose))
 }
 
 /// Up to 255 bytes with their number before them.
@@ -117,7 +137,7 @@ async fn short(client: &mut Client) -> std::io::Result<Vec<u8>> {
 /// The code of RFC 1928 for a connection that could not be made.
 fn code(failure: &Failure) -> ReplyError {
     match (&failure.kind, failure.system) {
-        (FailureKind::Own { .. }, _) => ReplyError::ConnectionNotAllowed,
+        (FailureKind::Own { .. } | FailureKind::Inside { .. }, _) => ReplyError::ConnectionNotAllowed,
         (FailureKind::Timeout { .. }, _) | (_, Some(ErrorKind::HostUnreachable | ErrorKind::TimedOut)) => {
             ReplyError::HostUnreachable
         }

@@ -23,11 +23,14 @@ use crate::ingress::door::{self, Door, client};
 use crate::ingress::redirected;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::net::keepers::Keepers;
 use crate::net::limits::Limits;
 use crate::net::mark::Marker;
 use crate::net::shutdown::{Phase, Stopping};
 use crate::policy::Live;
+use crate::policy::budgets::Budget;
 use crate::session::house::House;
+use crate::session::pinned::Pinned;
 use crate::system::original::Originals;
 use crate::system::programs::{Asked, Programs};
 use crate::tokens::clerks::Clerks;
@@ -59,6 +62,12 @@ pub struct Accepted {
 pub struct Common {
     /// Bounds on what clients may do.
     pub limits: Limits,
+    /// Clients that do not take the gate's certificate.
+    pub pinned: Pinned,
+    /// What may be spent.
+    pub budgets: Arc<[Arc<Budget>]>,
+    /// Who may come in from other machines.
+    pub keepers: Keepers,
     /// Bounds on what upstreams may do.
     pub pool: PoolLimits,
     /// The rules in force.
@@ -148,6 +157,9 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<Accepted>, common: Common, lo
         authority: common.authority,
         connector: common.connector,
         ledger: common.ledger,
+        pinned: common.pinned,
+        budgets: common.budgets,
+        keepers: common.keepers,
         limits: common.limits.clone(),
         stopping: common.stopping.clone(),
         open: Rc::clone(&open),
@@ -170,7 +182,10 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<Accepted>, common: Common, lo
     tokio::select! {
         () = idle => {}
         () = common.stopping.reached(Phase::Halting) => {}
-        () = tokio::time::sleep(common.limits.drain_timeout) => {}
+        () = async {
+            common.stopping.reached(Phase::Draining).await;
+            tokio::time::sleep(common.limits.drain_timeout).await;
+        } => {}
     }
     // Those that were told to stop get the time for a goodbye that needs no waiting.
     for _ in 0..FAREWELLS {
@@ -188,12 +203,13 @@ struct Whose {
 impl Whose {
     /// The other end of a connection from `client`; its program is looked for while the connection is served.
     fn peer(&self, client: SocketAddr, stream: &TcpStream, original: Option<SocketAddr>) -> Peer {
-        let program = match (original, stream.local_addr()) {
+        let reached = stream.local_addr().ok();
+        let program = match (original, reached) {
             (Some(original), _) => self.programs.ask_redirected(client, original),
-            (None, Ok(own)) => self.programs.ask(client, own),
-            (None, Err(_)) => Asked::nobody(),
+            (None, Some(own)) => self.programs.ask(client, own),
+            (None, None) => Asked::nobody(),
         };
-        Peer::new(client.ip(), program, self.marker.clone())
+        Peer::new(client.ip(), reached, program, self.marker.clone())
     }
 }
 

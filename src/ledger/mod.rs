@@ -1,5 +1,6 @@
 //! The books: every upstream attempt once, summed and listed.
 
+pub mod bypasses;
 pub mod claims;
 pub mod conventions;
 pub mod csv;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::bypasses::{Bypass, Bypasses};
 use self::claims::{Claim, Claims};
 use self::entry::{Client, Entry, Media, Model, Region, Tier};
 use self::hours::Hours;
@@ -83,6 +85,7 @@ impl Ledger {
             tap: Tap::default(),
             open: AtomicU64::new(0),
             spending: Arc::default(),
+            bypasses: Bypasses::default(),
             tunnels: Tunnels::default(),
             claims: Claims::default(),
             closed: AtomicBool::new(false),
@@ -196,6 +199,11 @@ impl Ledger {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// How many attempts were begun and are not over.
+    pub fn open_calls(&self) -> u64 {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
     /// Takes the usage of an upstream's object, which a call that began nothing tells, for the caller to book; may ask
     /// the journal, which takes a moment.
     pub fn claim(&self, upstream_id: &str) -> Claim {
@@ -295,6 +303,7 @@ impl Ledger {
             totals,
             by,
             tunnels: books.tunnels.snapshot(),
+            bypasses: books.bypasses.at(Timestamp::now()),
             journal: self.journal(),
             missing: missing.map(Into::into),
         }
@@ -321,9 +330,37 @@ impl Ledger {
         self.0.tunnels.gap(gap);
     }
 
+    /// Shows that a client is passed on unopened from now on.
+    pub fn bypass(&self, bypass: Bypass) {
+        self.0.bypasses.begin(bypass);
+    }
+
     /// Counts the bytes of a tunnel at its end.
     pub fn tunnel_closed(&self, bytes_up: u64, bytes_down: u64) {
         self.0.tunnels.closed(bytes_up, bytes_down);
+    }
+
+    /// Leaves the journal to another process, with all that was posted so far. What is posted later is in these books, and
+    /// in the spool until the other process finds it there. Waits for the disk.
+    ///
+    /// # Errors
+    /// Why the journal is still this process's, in a sentence.
+    pub fn leave_journal(&self) -> Result<(), String> {
+        self.0.journal.as_ref().map_or(Ok(()), Journal::leave)
+    }
+
+    /// Says that the journal stays with the other process; it gets what is posted here within seconds then.
+    pub fn settle_journal(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.settle();
+        }
+    }
+
+    /// Keeps the journal again, as soon as no other process does; not after it was settled.
+    pub fn take_journal_back(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.take_back();
+        }
     }
 
     /// Ends the books, all of them written. What comes later is still summed, but warned about: somebody stopped in the
@@ -365,6 +402,7 @@ struct Books {
     /// Attempts that were begun and are not over.
     open: AtomicU64,
     spending: Arc<OnceLock<Arc<Spending>>>,
+    bypasses: Bypasses,
     tunnels: Tunnels,
     claims: Claims,
     closed: AtomicBool,

@@ -30,8 +30,10 @@ fn abandoned(seen: &Seen) -> Measure {
 }
 
 fn passed_unseen(tunnels: Tunnelled) -> [Measure; 3] {
-    let Tunnelled { connections, bytes_up, bytes_down, unmetered_ai, mtls, pinned, webrtc_calls, upgrades } = tunnels;
+    let Tunnelled { connections, bytes_up, bytes_down, unmetered_ai, mtls, pinned, bypassed, webrtc_calls, upgrades } =
+        tunnels;
     let gaps = [
+        ("bypassed", bypassed),
         ("mtls", mtls),
         ("pinned", pinned),
         ("unmetered_ai", unmetered_ai),

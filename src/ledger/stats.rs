@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::ledger::bypasses::Bypass;
 use crate::ledger::journal::status::JournalStatus;
 use crate::ledger::key::{By, Key};
 use crate::ledger::totals::Totals;
@@ -49,6 +50,9 @@ pub struct Stats {
     pub by: Vec<(By, Vec<Row>)>,
     /// What was passed on unseen since the start, whatever the period.
     pub tunnels: Tunnelled,
+    /// Clients that are passed on unopened at this moment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bypasses: Vec<Bypass>,
     /// Whether the books are on disk too.
     pub journal: JournalStatus,
     /// Why the period is widened to whole hours, or its names may be lost, where the journal could not be read.

@@ -201,7 +201,7 @@ fn stats_have_the_shape_of_the_contract() {
         "since": "2026-11-22T00:00:00Z", "until": "2026-11-23T00:00:00Z", "totals": sums,
         "by": {"model": [row("gpt-4o")], "route": [row("origin/api.openai.com")]},
         "tunnels": {"connections": 1, "bytesUp": 5, "bytesDown": 6, "unmeteredAi": 0,
-            "mtls": 0, "pinned": 0, "webrtcCalls": 0, "upgrades": 0},
+            "mtls": 0, "pinned": 0, "bypassed": 0, "webrtcCalls": 0, "upgrades": 0},
         "journal": {"path": null, "state": "off", "lastError": null, "pending": 0, "lost": 0, "lastCommit": null},
     });
     assert_eq!(serde_json::to_string(&stats).unwrap(), serde_json::to_string(&expected).unwrap());

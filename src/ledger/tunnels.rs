@@ -13,6 +13,7 @@ pub(crate) struct Tunnels {
     unmetered_ai: AtomicU64,
     mtls: AtomicU64,
     pinned: AtomicU64,
+    bypassed: AtomicU64,
     webrtc_calls: AtomicU64,
     upgrades: AtomicU64,
 }
@@ -20,6 +21,8 @@ pub(crate) struct Tunnels {
 /// Something that the books cannot see into.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Gap {
+    /// A tunnel of a client that did not take the gate's certificate, to a host whose connections are opened.
+    Bypassed,
     /// A tunnel to a host that knows the client by its certificate.
     Mtls,
     /// A client that did not take the gate's certificate.
@@ -39,6 +42,7 @@ impl Tunnels {
 
     pub(crate) fn gap(&self, gap: Gap) {
         let count = match gap {
+            Gap::Bypassed => &self.bypassed,
             Gap::Mtls => &self.mtls,
             Gap::Pinned => &self.pinned,
             Gap::UnmeteredAi => &self.unmetered_ai,
@@ -61,6 +65,7 @@ impl Tunnels {
             unmetered_ai: self.unmetered_ai.load(Ordering::Relaxed),
             mtls: self.mtls.load(Ordering::Relaxed),
             pinned: self.pinned.load(Ordering::Relaxed),
+            bypassed: self.bypassed.load(Ordering::Relaxed),
             webrtc_calls: self.webrtc_calls.load(Ordering::Relaxed),
             upgrades: self.upgrades.load(Ordering::Relaxed),
         }
@@ -83,6 +88,8 @@ pub struct Tunnelled {
     pub mtls: u64,
     /// Connections that ended because the client did not take the gate's certificate.
     pub pinned: u64,
+    /// Tunnels to hosts whose connections are opened, of clients that did not take it; they are unmetered too.
+    pub bypassed: u64,
     /// Calls that were set up, and whose sound then goes by WebRTC.
     pub webrtc_calls: u64,
     /// WebSockets whose events nobody knows; they are among the tunnels, with their bytes.

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 pub enum Phase {
     /// Serve.
     Serving,
+    /// Another gate takes what is new: accept nothing, and end what is open with its next answer.
+    Yielding,
     /// Take nothing new, finish what is open.
     Draining,
     /// Stop at once.
@@ -44,6 +46,11 @@ impl Stopper {
 }
 
 impl Stopping {
+    /// Whether `phase` or a later one has come.
+    pub fn is_in(&self, phase: Phase) -> bool {
+        *self.0.borrow() >= phase
+    }
+
     /// Waits until `phase` or a later one has come, or the gate is gone.
     pub async fn reached(&self, phase: Phase) {
         let mut receiver = self.0.clone();

@@ -39,6 +39,16 @@ impl Budget {
         })
     }
 
+    /// Whether it may refuse calls of who has this label and this program, whatever they ask for. What is not known may
+    /// be anything.
+    pub fn may_refuse(&self, label: Option<&str>, process: Option<&str>) -> bool {
+        let may_fit = |side, value: Option<&str>| match (self.only.glob(side), value) {
+            (Some(glob), Some(value)) => glob_matches(glob, value),
+            _ => true,
+        };
+        self.then == Then::Refuse && may_fit(Side::Label, label) && may_fit(Side::Process, process)
+    }
+
     /// Whether it looks at this side of a call.
     pub fn looks_at(&self, side: Side) -> bool {
         self.only.glob(side).is_some() || self.each == Some(side)
@@ -253,6 +263,27 @@ mod tests {
                 assert!(per.window(leaves - 1).contains(&per.slot(spent)), "{per}");
                 assert!(!per.window(leaves).contains(&per.slot(spent)), "{per}");
             }
+        }
+    }
+
+    #[test]
+    fn a_budget_may_refuse_whoever_is_not_known_to_be_another() {
+        let budget =
+            |only: Only, then| Budget { name: "b".into(), only, each: None, limit: Cost(1), per: Per::Day, then };
+        let team = Only { label: Some("team-*".into()), ..Only::default() };
+        let curl = Only { process: Some("curl".into()), model: Some("gpt-4o".into()), ..Only::default() };
+        for (only, then, label, process, may) in [
+            (Only::default(), Then::Refuse, None, None, true),
+            (Only::default(), Then::Warn, None, None, false),
+            (team.clone(), Then::Refuse, Some("team-a"), None, true),
+            (team.clone(), Then::Refuse, Some("other"), None, false),
+            (team.clone(), Then::Refuse, None, Some("curl"), true),
+            (team, Then::Warn, Some("team-a"), None, false),
+            (curl.clone(), Then::Refuse, None, Some("curl"), true),
+            (curl.clone(), Then::Refuse, None, Some("python3"), false),
+            (curl, Then::Refuse, None, None, true),
+        ] {
+            assert_eq!(budget(only, then).may_refuse(label, process), may, "{then:?} {label:?} {process:?}");
         }
     }
 

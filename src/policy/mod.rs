@@ -1,9 +1,11 @@
 //! What may change while the gate runs: one snapshot, taken once per exchange.
 
 pub mod assumption;
+pub mod auditing;
 pub mod budgets;
 pub mod custom;
 pub mod interception;
+pub mod pac;
 pub mod pricing;
 pub mod refusal;
 pub mod region;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use self::auditing::Auditing;
 use self::interception::Interception;
 use self::pricing::PriceBook;
 use self::routing::Routing;
@@ -21,6 +24,8 @@ use self::routing::Routing;
 /// One consistent set of rules.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    /// Whether a program may go past the books.
+    pub auditing: Auditing,
     /// Which connections are opened.
     pub interception: Interception,
     /// How usage is asked for and what happens when a client leaves.

@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use crate::exchange::origin::Origin;
+use crate::exchange::origin::{Origin, Whose};
 use crate::exchange::peer::Peer;
 use crate::ledger::entry::Ingress;
 use crate::net::host::{Host, HostPort};
@@ -27,8 +26,8 @@ pub struct Arrival {
     pub ingress: Ingress,
     /// Who is at the other end of the connection.
     pub peer: Rc<Peer>,
-    /// Whose calls will come over it, as the client told its proxy.
-    pub label: Option<Arc<str>>,
+    /// Whose calls will come over it.
+    pub label: Whose,
 }
 
 impl Arrival {
@@ -38,11 +37,11 @@ impl Arrival {
             Host::Address(address) => Some(SocketAddr::new(address, destination.port)),
             Host::Name(_) => None,
         };
-        Self { destination, dialled, ingress, peer, label: None }
+        Self { destination, dialled, ingress, peer, label: Whose::Unknown }
     }
 
     /// The same with what its client told its proxy.
-    pub fn labelled(self, label: Option<Arc<str>>) -> Self {
+    pub fn labelled(self, label: Whose) -> Self {
         Self { label, ..self }
     }
 

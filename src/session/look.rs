@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::net::shutdown::Phase;
 use crate::policy::target::Scheme;
 use crate::session::arrival::{Arrival, Client};
+use crate::session::bypass::relented;
 use crate::session::hello::{HelloReader, Look};
 use crate::session::house::House;
 use crate::session::serve::serve_h1;
@@ -56,7 +57,8 @@ pub async fn follow(mut client: Client, upstream: TcpStream, arrival: Arrival, h
     if spoke {
         client.put_back(first.to_vec());
         let look = look(&mut client, house.limits.handshake_timeout).await;
-        verdict = by_hello(&house.relay.policy().interception, &look);
+        let seen = by_hello(&house.relay.policy().interception, &look);
+        verdict = relented(Some(seen), &arrival, &house).await.unwrap_or(verdict);
     }
     match verdict {
         Verdict::Intercept(host) => {
@@ -65,7 +67,7 @@ pub async fn follow(mut client: Client, upstream: TcpStream, arrival: Arrival, h
         }
         Verdict::Refuse(reason) => Err(refused(&arrival, reason)),
         Verdict::Tunnel(host) => {
-            note(host.as_ref(), &house.ledger);
+            note(host.as_ref(), &house);
             tunnel(client, upstream, house).await;
             Ok(())
         }

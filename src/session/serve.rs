@@ -40,8 +40,8 @@ pub async fn serve_h1(
         let (origin, house, switch) = (Rc::clone(&origin), Rc::clone(house), Rc::clone(&switch));
         async move {
             let mentioned = is_mentioned(request.headers());
-            let response = relayed(request, origin, house).await?;
-            Ok::<_, Infallible>(if mentioned { switch.take_from(response) } else { response })
+            let response = relayed(request, origin, Rc::clone(&house)).await?;
+            Ok::<_, Infallible>(if mentioned { switch.take_from(response) } else { last(response, &house.stopping) })
         }
     });
     let mut connection = h1(&house.limits).serve_connection(io, service);
@@ -70,11 +70,21 @@ pub async fn serve_h2(
         .initial_connection_window_size(WINDOW)
         .max_send_buf_size(SEND_BUFFER);
     let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    until_drained(connection, http2::Connection::graceful_shutdown, &house.stopping).await
+    // HTTP/2 has a goodbye that loses no request.
+    until(Phase::Yielding, connection, http2::Connection::graceful_shutdown, &house.stopping).await
 }
 
 /// Serves a connection to its end; once the gate drains, `finish` lets it complete only what has begun.
 pub async fn until_drained<C: Future>(
+    connection: Pin<&mut C>,
+    finish: impl FnOnce(Pin<&mut C>),
+    stopping: &Stopping,
+) -> C::Output {
+    until(Phase::Draining, connection, finish, stopping).await
+}
+
+async fn until<C: Future>(
+    phase: Phase,
     mut connection: Pin<&mut C>,
     finish: impl FnOnce(Pin<&mut C>),
     stopping: &Stopping,
@@ -82,7 +92,7 @@ pub async fn until_drained<C: Future>(
     tokio::select! {
         biased;
         outcome = connection.as_mut() => outcome,
-        () = stopping.reached(Phase::Draining) => {
+        () = stopping.reached(phase) => {
             finish(connection.as_mut());
             connection.await
         }
@@ -177,6 +187,15 @@ async fn relayed(
 /// The answer to a CONNECT; where it refuses, the connection ends, because [`Strict`] takes what follows for a tunnel.
 pub fn closing(mut response: Response<Answer>) -> Response<Answer> {
     if !response.status().is_success() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The last answer of an HTTP/1 connection once another gate takes what is new; closing it unasked would cost the request
+/// that is perhaps on its way.
+pub fn last(mut response: Response<Answer>, stopping: &Stopping) -> Response<Answer> {
+    if stopping.is_in(Phase::Yielding) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

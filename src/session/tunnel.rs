@@ -6,7 +6,6 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
-use crate::ledger::Ledger;
 use crate::ledger::tunnels::Gap;
 use crate::net::host::Host;
 use crate::net::prefixed::Prefixed;
@@ -35,9 +34,15 @@ pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstr
 }
 
 /// Notes what the books will not see because it goes to `host` in a tunnel.
-pub fn note(host: Option<&Host>, ledger: &Ledger) {
+pub fn note(host: Option<&Host>, house: &House) {
     let Some(host) = host else { return };
-    if serves_models(host) {
+    let ledger = &house.ledger;
+    // Nothing but a bypass makes a tunnel of it.
+    let bypassed = house.relay.policy().interception.opens(host);
+    if bypassed {
+        ledger.gap(Gap::Bypassed);
+    }
+    if bypassed || serves_models(host) {
         ledger.gap(Gap::UnmeteredAi);
     }
     if wants_client_certificate(host) {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::net::host::{Host, HostPort};
+use crate::net::reach::{Asker, Reach, is_inside};
 use crate::policy::target::{Destination, ExtraRoots, Scheme};
 use crate::system::roots::{MachineRoots, RootsError, root_store};
 use crate::upstream::failure::{Failure, FailureKind};
@@ -24,6 +25,7 @@ pub struct Connector {
     /// Ports of the gate's own listeners; never dialled at an address of this machine.
     own_ports: Vec<u16>,
     resolve: HashMap<HostPort, SocketAddr>,
+    listed: Reach,
     limit: Duration,
     roots: MachineRoots,
     own_root: Vec<u8>,
@@ -55,6 +57,8 @@ pub struct ConnectorParts {
     pub own_ports: Vec<u16>,
     /// Addresses that the owner gave for some hosts and ports.
     pub resolve: HashMap<HostPort, SocketAddr>,
+    /// Where programs of other machines may be led within the gate's own network, beside those addresses.
+    pub reach: Reach,
     /// For look-up, TCP and TLS together.
     pub limit: Duration,
     /// The machine's roots.
@@ -71,18 +75,19 @@ impl Connector {
     /// # Errors
     /// A root that is no certificate.
     pub fn new(parts: ConnectorParts) -> Result<Self, TrustError> {
-        let ConnectorParts { own_ports, resolve, limit, roots, own_root, shared_roots } = parts;
-        let connector = Self { own_ports, resolve, limit, roots, own_root, shared_roots, configs: Mutex::default() };
+        let ConnectorParts { own_ports, resolve, reach: listed, limit, roots, own_root, shared_roots } = parts;
+        let connector =
+            Self { own_ports, resolve, listed, limit, roots, own_root, shared_roots, configs: Mutex::default() };
         connector.config(None, Offer::Both)?;
         Ok(connector)
     }
 
-    /// A connection to `at`, without TLS: for tunnels.
+    /// A connection to `at`, without TLS: for tunnels, and for what else a client asks for that is no call.
     ///
     /// # Errors
     /// Always with nothing sent.
-    pub async fn dial(&self, at: &HostPort) -> Result<TcpStream, Failure> {
-        self.within(at, self.tcp(at)).await
+    pub async fn dial(&self, at: &HostPort, asker: Asker) -> Result<TcpStream, Failure> {
+        self.within(at, self.tcp(at, asker)).await
     }
 
     /// A connection to a destination, over verified TLS where its scheme says so.
@@ -90,20 +95,28 @@ impl Connector {
     /// # Errors
     /// Always with nothing of the request sent.
     pub async fn connect(&self, to: &Destination) -> Result<Wire, Failure> {
-        self.offering(to, Offer::Both).await
+        self.connect_for(to, Asker::Here).await
     }
 
-    /// The same over HTTP/1 alone: only there a connection can become another protocol's.
+    /// The same for a client that asked to be led there itself.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn connect_for(&self, to: &Destination, asker: Asker) -> Result<Wire, Failure> {
+        self.offering(to, Offer::Both, asker).await
+    }
+
+    /// As [`Connector::connect`], over HTTP/1 alone: only there a connection can become another protocol's.
     ///
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_http1(&self, to: &Destination) -> Result<Wire, Failure> {
-        self.offering(to, Offer::Http1).await
+        self.offering(to, Offer::Http1, Asker::Here).await
     }
 
-    async fn offering(&self, to: &Destination, offer: Offer) -> Result<Wire, Failure> {
+    async fn offering(&self, to: &Destination, offer: Offer, asker: Asker) -> Result<Wire, Failure> {
         self.within(&to.at, async {
-            let stream = self.reach(to).await?;
+            let stream = self.reach(to, asker).await?;
             match to.scheme {
                 Scheme::Http => Ok(Wire::Plain(stream)),
                 Scheme::Https => self.tls(to, stream, offer).await,
@@ -119,14 +132,16 @@ impl Connector {
     }
 
     /// TCP to a destination: to the address that its client had, where it is known.
-    async fn reach(&self, to: &Destination) -> Result<TcpStream, Failure> {
+    async fn reach(&self, to: &Destination, asker: Asker) -> Result<TcpStream, Failure> {
         match to.dialled {
-            None => self.tcp(&to.at).await,
-            Some(address) => self.tcp(&HostPort { host: Host::Address(address.ip()), port: address.port() }).await,
+            None => self.tcp(&to.at, asker).await,
+            Some(address) => {
+                self.tcp(&HostPort { host: Host::Address(address.ip()), port: address.port() }, asker).await
+            }
         }
     }
 
-    async fn tcp(&self, at: &HostPort) -> Result<TcpStream, Failure> {
+    async fn tcp(&self, at: &HostPort, asker: Asker) -> Result<TcpStream, Failure> {
         let refused = |cause: String| Failure::unsent(FailureKind::Connect { host: at.to_string(), cause });
         let addresses: Vec<SocketAddr> = match (self.resolve.get(at), &at.host) {
             (Some(address), _) => vec![*address],
@@ -139,6 +154,10 @@ impl Connector {
         // One own address among the answers is enough: a name that mixes them is an attack, not a service.
         if addresses.iter().any(|address| self.is_own(*address)) {
             return Err(Failure::unsent(FailureKind::Own { host: at.to_string() }));
+        }
+        // So it is with an address within: what is checked is what is dialled, whatever a name says next.
+        if asker == Asker::Elsewhere && !addresses.iter().all(|address| self.leads(at, address.ip())) {
+            return Err(Failure::unsent(FailureKind::Inside { host: at.to_string() }));
         }
         let mut last = None;
         for address in addresses {
@@ -159,6 +178,13 @@ impl Connector {
 
     fn is_own(&self, address: SocketAddr) -> bool {
         self.own_ports.contains(&address.port()) && is_of_this_machine(address.ip())
+    }
+
+    /// Whether a program of another machine that asked for `at` may be led to this address of it.
+    fn leads(&self, at: &HostPort, address: IpAddr) -> bool {
+        // An address that the owner gave for a host and port is listed by that.
+        let listed = self.resolve.contains_key(at) || self.listed.lists(at, address);
+        listed || !(is_inside(address) || is_of_this_machine(address))
     }
 
     async fn tls(&self, to: &Destination, stream: TcpStream, offer: Offer) -> Result<Wire, Failure> {

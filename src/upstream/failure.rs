@@ -59,6 +59,15 @@ pub enum FailureKind {
         /// Whom.
         host: String,
     },
+    /// The address lies within the gate's own machine or network, and a program of another machine asks for it.
+    #[error(
+        "`{host}` lies within the gate's own machine or network, into which it leads no program of another machine; \
+         its owner can list the place in `listen.reach`"
+    )]
+    Inside {
+        /// Whom.
+        host: String,
+    },
     /// Too slow to connect or to answer.
     #[error("`{host}` did not {what} within {limit:?}")]
     Timeout {

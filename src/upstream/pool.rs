@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::net::host::HostPort;
 use crate::net::prefixed::Prefixed;
+use crate::net::reach::Asker;
 use crate::policy::target::{Destination, Scheme};
 use crate::upstream::connect::Connector;
 use crate::upstream::failure::{Failure, FailureKind};
@@ -55,6 +56,15 @@ pub struct Key {
     dialled: Option<SocketAddr>,
     /// Identity of the further roots: a connection verified by other roots is another connection.
     roots: usize,
+    /// A place that is open to some is not open to others because somebody has been there.
+    asker: Asker,
+}
+
+impl Key {
+    fn of(to: &Destination, asker: Asker) -> Self {
+        let roots = to.roots.as_ref().map_or(0, |roots| Arc::as_ptr(roots) as usize);
+        Self { scheme: to.scheme, at: to.at.clone(), dialled: to.dialled, roots, asker }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -85,15 +95,32 @@ impl Pool {
     pub async fn send(
         &self,
         to: &Destination,
+        request: Request<Outbound>,
+        first_byte: Option<Duration>,
+    ) -> Result<Response<Reply>, Failure> {
+        self.send_for(Key::of(to, Asker::Here), to, request, first_byte).await
+    }
+
+    /// As [`Pool::send`], to where a client asked to be led itself.
+    ///
+    /// # Errors
+    /// As [`Pool::send`].
+    pub async fn pass(
+        &self,
+        to: &Destination,
+        request: Request<Outbound>,
+        asker: Asker,
+    ) -> Result<Response<Reply>, Failure> {
+        self.send_for(Key::of(to, asker), to, request, None).await
+    }
+
+    async fn send_for(
+        &self,
+        key: Key,
+        to: &Destination,
         mut request: Request<Outbound>,
         first_byte: Option<Duration>,
     ) -> Result<Response<Reply>, Failure> {
-        let key = Key {
-            scheme: to.scheme,
-            at: to.at.clone(),
-            dialled: to.dialled,
-            roots: to.roots.as_ref().map_or(0, |roots| Arc::as_ptr(roots) as usize),
-        };
         loop {
             let way = match self.kept(&key).await {
                 Some(way) => way,
@@ -211,7 +238,7 @@ impl Pool {
     }
 
     async fn fresh(&self, key: &Key, to: &Destination) -> Result<Way, Failure> {
-        let wire = self.0.connector.connect(to).await?;
+        let wire = self.0.connector.connect_for(to, key.asker).await?;
         let failed = |error: hyper::Error| {
             Failure::unsent(FailureKind::Connect { host: to.at.to_string(), cause: error.to_string() })
         };

@@ -1,6 +1,6 @@
 // Opens a page in Chromium that calls the API from another origin, and prints what the page saw, one JSON line per case.
 //
-// HTTPS_PROXY: the proxy to use; TOLLGATE_CA: a PEM file to trust; TOLLGATE_RESOLVE: where api.openai.com is, without a proxy.
+// HTTPS_PROXY: the proxy to use; TOLLGATE_PAC: the script that says so; TOLLGATE_CA: a PEM file to trust; TOLLGATE_RESOLVE: where api.openai.com is, without a proxy.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -47,6 +47,7 @@ async function open(page) {
   const args = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync"];
   if (process.env.HTTPS_PROXY) args.push(`--proxy-server=${process.env.HTTPS_PROXY}`);
+  if (process.env.TOLLGATE_PAC) args.push(`--proxy-pac-url=${process.env.TOLLGATE_PAC}`);
   if (process.env.TOLLGATE_RESOLVE) {
     args.push(`--host-resolver-rules=MAP api.openai.com:443 ${process.env.TOLLGATE_RESOLVE}`);
   }

@@ -72,6 +72,34 @@ impl Gate {
         Self { child, folder, proxy, admin }
     }
 
+    /// A gate that `tollgate run` has started, as long as the first program lives.
+    pub fn for_runs(upstream: &Upstream, folder: &TempDir) -> Self {
+        let root = folder.path().to_owned();
+        std::fs::create_dir_all(root.join("config")).unwrap();
+        std::fs::write(root.join("config/standin.pem"), upstream.ca_pem()).unwrap();
+        let config = root.join("config/tollgate.json5");
+        std::fs::write(&config, configuration(upstream, &root).to_string()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .args(["--", "sh", "-c", "echo ready; exec cat"])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", &root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let gates = std::fs::read_dir(root.join(".local/state/tollgate/gates")).unwrap();
+        let file = gates.map(|gate| gate.unwrap().path().join("gate.json")).next().unwrap();
+        let running: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let at = |name: &str| format!("http://{}", running[name].as_str().unwrap());
+        Self { child, folder: root, proxy: at("proxy"), admin: at("admin") }
+    }
+
     /// `http://127.0.0.1:PORT` of the proxy.
     pub fn proxy(&self) -> &str {
         &self.proxy

@@ -11,14 +11,20 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+mod pac;
+#[cfg(test)]
 mod prices;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 pub mod redirect;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 pub mod script;
 #[cfg(test)]
 pub mod server;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod shared_cache;
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub enum Way {
     Direct,
     /// By proxy and trust settings alone.
     Proxy,
+    /// By the gate's PAC and trust settings alone: for browsers.
+    Pac,
     /// With the gate as the base URL.
     BaseUrl,
 }
@@ -88,6 +90,10 @@ impl Way {
             (Self::Proxy, Some(gate)) => {
                 set.extend(trust(&gate.certs().join("bundle.pem"), &gate.certs().join("ca.pem")));
                 set.push(("HTTPS_PROXY", gate.proxy().to_owned()));
+            }
+            (Self::Pac, Some(gate)) => {
+                set.extend(trust(&gate.certs().join("bundle.pem"), &gate.certs().join("ca.pem")));
+                set.push(("TOLLGATE_PAC", format!("{}/proxy.pac", gate.proxy())));
             }
             (Self::BaseUrl, Some(gate)) => {
                 set.extend(trust(&gate.certs().join("bundle.pem"), &gate.certs().join("ca.pem")));

@@ -379,6 +379,7 @@ async fn acquired(settings: &HubSettings, model: &Arc<CustomModel>) -> Kit {
 fn library(settings: HubSettings) -> Library {
     let connector = Connector::new(ConnectorParts {
         own_ports: Vec::new(),
+        reach: Default::default(),
         resolve: HashMap::new(),
         limit: Duration::from_secs(10),
         roots: machine_roots(),

@@ -10,8 +10,8 @@ const DIRECTIONS: [(&str, &[&str]); 21] = [
     (
         "gate",
         &[
-            "admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "system", "tokens", "units",
-            "upstream",
+            "admin", "ca", "config", "dialect", "ingress", "ledger", "otlp", "policy", "session", "system", "tokens",
+            "units", "upstream",
         ],
     ),
     ("ingress", &["ca", "exchange", "ledger", "policy", "session", "system", "tokens", "upstream"]),

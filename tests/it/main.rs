@@ -6,6 +6,8 @@ pub mod bench;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod azure;
 #[cfg(test)]
 mod bad_servers;
@@ -70,7 +72,11 @@ mod otlp;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]
+mod pac;
+#[cfg(test)]
 mod pains;
+#[cfg(test)]
+mod pinned;
 #[cfg(test)]
 mod prices;
 #[cfg(test)]
@@ -78,9 +84,13 @@ mod questions;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod socket_bytes;
 #[cfg(test)]
@@ -89,6 +99,8 @@ mod socks;
 mod start;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod take_over;
 #[cfg(test)]
 mod translate;
 #[cfg(test)]

@@ -71,14 +71,14 @@ fn another_list_of_intercepted_hosts_asks_for_a_new_authority() {
 }
 
 #[test]
-fn an_address_that_others_can_reach_is_refused() {
+fn an_address_that_others_can_reach_is_refused_without_users_or_a_token() {
     let folder = folder("{}");
     for arguments in [["--proxy", "0.0.0.0:0"], ["--admin", "192.0.2.1:8485"], ["--proxy", "[::]:8484"]] {
-        let told = assert_refused(&serve(&folder, &arguments), "must be a loopback address");
+        let told = assert_refused(&serve(&folder, &arguments), "is reached from other machines");
         assert!(told.contains("hint: ") && told.contains("127.0.0.1"), "{told}");
     }
     configure(&folder, r#"{ listen: { proxy: "0.0.0.0:8484" } }"#);
-    assert_refused(&serve(&folder, &[]), "must be a loopback address");
+    assert_refused(&serve(&folder, &[]), "is reached from other machines");
 }
 
 #[test]

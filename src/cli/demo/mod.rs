@@ -15,7 +15,7 @@ use crate::cli::arguments::DemoArgs;
 use crate::cli::ask::ask;
 use crate::cli::books::{BooksArgs, CallArgs, GroupArgs};
 use crate::cli::problem::Problem;
-use crate::cli::serve::stop_on_signals;
+use crate::cli::serve::signals::stop_on_signals;
 use crate::cli::stats::{self, StatsArgs};
 use crate::cli::tail::{TailArgs, Watch};
 use crate::config::load::{Sources, load};

@@ -62,6 +62,7 @@ impl Alone {
             totals,
             by,
             tunnels: Tunnelled::default(),
+            bypasses: Vec::new(),
             journal: JournalStatus { path: Some(self.archive.path().display().to_string()), ..JournalStatus::off() },
             missing: None,
         })

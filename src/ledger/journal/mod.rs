@@ -21,6 +21,7 @@ mod spool;
 pub(crate) mod start;
 pub mod status;
 mod store;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -96,6 +97,24 @@ impl Journal {
     /// How it is.
     pub(crate) fn status(&self) -> JournalStatus {
         self.shared.status()
+    }
+
+    /// Leaves the file to another process, with all that was posted so far; what comes later reaches it by the spool.
+    ///
+    /// # Errors
+    /// Why the file is still this process's.
+    pub(crate) fn leave(&self) -> Result<(), String> {
+        self.shared.leave()
+    }
+
+    /// Says that the file stays with the other process.
+    pub(crate) fn settle(&self) {
+        self.shared.settle();
+    }
+
+    /// Keeps the file again, as soon as no other process does.
+    pub(crate) fn take_back(&self) {
+        self.shared.take_back();
     }
 
     /// Writes what is still to be written, and ends the writer.

@@ -20,6 +20,22 @@ pub(super) struct Shared {
     pub(super) board: Board,
     inside: Mutex<Inside>,
     wake: Condvar,
+    /// Woken when the writer has left the file, or has not been able to.
+    turned: Condvar,
+}
+
+/// Whose the file is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum Tenure {
+    /// Ours to write.
+    #[default]
+    Ours,
+    /// Ours until the writer has left it.
+    Leaving,
+    /// It could not be left; the file is ours still.
+    Kept(String),
+    /// Another process's. What comes stays in the spool, where that process finds it when this one has ended.
+    Left,
 }
 
 /// What waits to be written.
@@ -28,9 +44,9 @@ pub(super) struct Inside {
     /// `None` while no record can be spooled.
     pub(super) segment: Option<Segment>,
     /// Segments that are done with once all that is in them is written.
-    pub(super) retired: Vec<PathBuf>,
+    pub(super) retired: Vec<Segment>,
     pub(super) queue: VecDeque<Posted>,
-    open: HashMap<Arc<str>, Begun, RandomState>,
+    pub(super) open: HashMap<Arc<str>, Begun, RandomState>,
     /// Attempts that the file does not know to be open yet, the oldest first.
     fresh: VecDeque<(Instant, Arc<str>)>,
     pub(super) closing: bool,
@@ -40,6 +56,9 @@ pub(super) struct Inside {
     pub(super) spilled: u64,
     /// Entries that are being written at the moment.
     pub(super) writing: u64,
+    pub(super) tenure: Tenure,
+    /// The process that has the file serves, so that it stays there.
+    pub(super) settled: bool,
     /// The writer waits until it is woken.
     asleep: bool,
 }
@@ -48,20 +67,21 @@ pub(super) struct Inside {
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) kept: Arc<Kept>,
-    spooled: bool,
+    pub(super) spooled: bool,
     /// The file may know it as open.
     pub(super) tabled: bool,
 }
 
+/// An attempt that has not ended.
 #[derive(Debug)]
-struct Begun {
-    frame: Vec<u8>,
-    tabled: bool,
+pub(super) struct Begun {
+    pub(super) frame: Vec<u8>,
+    pub(super) tabled: bool,
 }
 
 impl Shared {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, board: Board::default(), inside: Mutex::default(), wake: Condvar::new() }
+        Self { path, board: Board::default(), inside: Mutex::default(), wake: Condvar::new(), turned: Condvar::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -120,6 +140,50 @@ impl Shared {
         }
     }
 
+    /// Lets the writer leave the file with all that was posted in it, and waits until it has.
+    pub(super) fn leave(&self) -> Result<(), String> {
+        let mut inside = self.lock();
+        inside.tenure = Tenure::Leaving;
+        self.wake.notify_one();
+        let waited = self.turned.wait_timeout_while(inside, LEAVING, |inside| inside.tenure == Tenure::Leaving);
+        let mut inside = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match std::mem::take(&mut inside.tenure) {
+            Tenure::Left => {
+                inside.tenure = Tenure::Left;
+                Ok(())
+            }
+            Tenure::Kept(why) => Err(why),
+            Tenure::Ours | Tenure::Leaving => Err("the journal's writer is busy for too long".into()),
+        }
+    }
+
+    /// Says how leaving went; nobody waits for it any more where it took too long, and then the file is taken back.
+    pub(super) fn turn(&self, tenure: Tenure) {
+        let mut inside = self.lock();
+        if inside.tenure == Tenure::Leaving {
+            inside.tenure = tenure;
+        }
+        drop(inside);
+        self.turned.notify_all();
+    }
+
+    /// Lets the writer have the file again, as soon as nobody else does.
+    pub(super) fn take_back(&self) {
+        self.lock().tenure = Tenure::Ours;
+        self.wake.notify_one();
+    }
+
+    /// Says that the file stays with the other process, which may know now what is booked here.
+    pub(super) fn settle(&self) {
+        self.lock().settled = true;
+    }
+
+    /// Waits until the file is ours again, or the end has come.
+    pub(super) fn rest(&self) {
+        let waits = |inside: &mut Inside| inside.tenure == Tenure::Left && !inside.closing;
+        drop(self.wake.wait_timeout_while(self.lock(), REST, waits));
+    }
+
     /// Ends the writer once all is written.
     pub(super) fn close(&self) {
         self.lock().closing = true;
@@ -129,13 +193,17 @@ impl Shared {
     /// Waits until there is something to write and a group of it has come together, or for `most`.
     pub(super) fn wait(&self, most: Duration) {
         let mut inside = self.lock();
+        if inside.tenure == Tenure::Leaving {
+            return;
+        }
         if inside.queue.is_empty() && inside.fresh.is_empty() && !inside.closing {
             inside.asleep = true;
-            let waiting = self.wake.wait_timeout_while(inside, most, |inside| inside.asleep && !inside.closing);
+            let waiting = self.wake.wait_timeout_while(inside, most, Inside::sleeps);
             inside = waiting.unwrap_or_else(PoisonError::into_inner).0;
             inside.asleep = false;
         }
-        let few = |inside: &mut Inside| inside.queue.len() < GROUP && !inside.closing;
+        let few =
+            |inside: &mut Inside| inside.queue.len() < GROUP && !inside.closing && inside.tenure != Tenure::Leaving;
         if !inside.queue.is_empty() || !inside.fresh.is_empty() {
             drop(self.wake.wait_timeout_while(inside, WINDOW, few));
         }
@@ -170,6 +238,10 @@ impl Shared {
 }
 
 impl Inside {
+    fn sleeps(&mut self) -> bool {
+        self.asleep && !self.closing && self.tenure != Tenure::Leaving
+    }
+
     /// Drops the oldest entry where there are too many; what is in the spool is found there later.
     fn shorten(&mut self) -> Option<Posted> {
         let gone = if self.queue.len() > MOST { self.queue.pop_front() } else { None };
@@ -220,6 +292,12 @@ const GROUP: usize = 256;
 
 /// How long a group may take to come together.
 pub(super) const WINDOW: Duration = Duration::from_millis(50);
+
+/// How long the writer may take to leave the file: a group and a sync of the disk.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// How often a writer that has left makes sure of its spool.
+const REST: Duration = Duration::from_secs(1);
 
 /// Entries that wait in memory at most; about 20 MB.
 const MOST: usize = if cfg!(test) { 100 } else { 16_384 };

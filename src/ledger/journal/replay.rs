@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::ledger::entry::{Entry, Outcome};
 use crate::ledger::journal::frame::{Mark, records};
+use crate::ledger::journal::spool::Segment;
 use crate::ledger::journal::start::Trouble;
 use crate::ledger::journal::store::{Group, Store};
 use crate::ledger::key::{Key, Registry};
@@ -31,13 +32,13 @@ pub(super) struct Replayed {
 /// Books what the segments tell; whatever was booked before is left alone, so that it does no harm twice.
 pub(super) fn replay(
     store: &mut Store,
-    segments: &[PathBuf],
+    segments: &[Segment],
     registry: &Registry,
     whose: Whose,
 ) -> Result<Replayed, Trouble> {
     let mut left = Left::default();
     for segment in segments {
-        left.take(&fs::read(segment)?, segment);
+        left.take(&fs::read(segment.path())?, segment.path());
     }
     let mut found = std::mem::take(&mut left.closed);
     if whose == Whose::Dead {
@@ -53,6 +54,29 @@ pub(super) fn replay(
         notes.insert(0, format!("{written} entries of a process that ended suddenly were booked from its spool"));
     }
     Ok(Replayed { notes, lost })
+}
+
+/// What the segments of other processes tell that is not booked yet, with a sentence for each record that is none.
+///
+/// Those processes lived while this one began, and have ended since: nothing of theirs is open in the file.
+pub(super) fn unbooked(store: &Store, segments: &[Segment]) -> Result<(Vec<Entry>, Vec<String>), Trouble> {
+    let mut left = Left::default();
+    for segment in segments {
+        left.take(&fs::read(segment.path())?, segment.path());
+    }
+    let mut found = std::mem::take(&mut left.closed);
+    left.add_unknown(store, &mut found)?;
+    let mut booked = store.connection.prepare("SELECT count(*) FROM entries WHERE id = ?")?;
+    let mut new = HashMap::new();
+    for (_, entry) in found {
+        if booked.query_row([&*entry.id], |row| row.get::<_, i64>(0))? == 0 {
+            // A record may be there twice.
+            new.entry(entry.id.clone()).or_insert(entry);
+        }
+    }
+    let mut new: Vec<Entry> = new.into_values().collect();
+    new.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    Ok((new, left.notes))
 }
 
 /// What earlier processes left.

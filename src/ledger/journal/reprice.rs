@@ -53,7 +53,7 @@ pub fn reprice(
     let reprice = || -> Result<RepriceSummary, Trouble> {
         std::fs::metadata(path)?;
         let _lock = start::lock(path)?;
-        let left: Vec<_> = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
+        let left = spool::left(path)?.ended;
         let mut opened = start::open(path, Finding::AsItIs, &left, &Registry::new(), Time::First(0))?;
         Ok(apply(&mut opened.store.connection, since, Timestamp::now(), price)?)
     };

@@ -1,10 +1,11 @@
 //! The spool: files beside the journal that take every record at once, and live until it is in the journal.
 //!
 //! A record is in the page cache when its call returns: no end of the process can lose it. Nothing waits for the disk.
+//! A file is locked for as long as the process that writes it lives, so that nobody else takes it for left behind.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// One file of the spool.
@@ -18,10 +19,34 @@ pub(super) struct Segment {
 impl Segment {
     /// Makes the next one beside `journal`.
     pub(super) fn make(journal: &Path) -> io::Result<Self> {
-        let number = found(journal)?.last().map_or(0, |(number, _)| number + 1);
-        let path = beside(journal, &format!("{INFIX}{number}"));
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { file, path, length: 0 })
+        let mut number = found(journal)?.last().map_or(0, |(number, _)| number + 1);
+        loop {
+            let path = beside(journal, &format!("{INFIX}{number}"));
+            match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => {
+                    if is_ours(&file)? {
+                        return Ok(Self { file, path, length: 0 });
+                    }
+                }
+                // Another process spools beside the same journal.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            number += 1;
+        }
+    }
+
+    /// Takes one over that was found; `None` while the process that writes it lives, and where it is gone meanwhile.
+    fn inherit(path: PathBuf) -> io::Result<Option<Self>> {
+        let file = match OpenOptions::new().append(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        if !is_ours(&file)? {
+            return Ok(None);
+        }
+        let length = file.metadata()?.len();
+        Ok(Some(Self { file, path, length }))
     }
 
     /// Appends a record whole, or not at all.
@@ -43,15 +68,55 @@ impl Segment {
         self.length >= LONG
     }
 
-    /// Where it is, if there is anything in it; an empty one is removed.
-    pub(super) fn given_up(self) -> Option<PathBuf> {
-        if self.length == 0 && fs::remove_file(&self.path).is_ok() { None } else { Some(self.path) }
+    /// Itself, if there is anything in it; an empty one is removed.
+    pub(super) fn given_up(self) -> Option<Self> {
+        if self.length == 0 && fs::remove_file(&self.path).is_ok() { None } else { Some(self) }
     }
 
     /// Where it is.
-    pub(super) fn into_path(self) -> PathBuf {
-        self.path
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
+
+    /// Brings what is in it to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Removes it from the disk.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+/// Locks a file for this process; not if another has it, or has removed it.
+fn is_ours(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(file.metadata()?.nlink() > 0),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// What lies beside a journal.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Segments of processes that have ended, in their order; they are ours now.
+    pub(super) ended: Vec<Segment>,
+    /// Whether there are segments of processes that live.
+    pub(super) living: bool,
+}
+
+/// Takes over the segments that nobody writes any more.
+pub(super) fn left(journal: &Path) -> io::Result<Left> {
+    let mut left = Left::default();
+    for (_, path) in found(journal)? {
+        match Segment::inherit(path)? {
+            Some(segment) => left.ended.push(segment),
+            None => left.living = true,
+        }
+    }
+    Ok(left)
 }
 
 /// The segments beside a journal, in their order.

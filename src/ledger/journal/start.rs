@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -12,6 +13,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::journal::lock::{Lock, Taken, Unlocked};
 use crate::ledger::journal::replay::{Replayed, Whose, replay};
 use crate::ledger::journal::schema::{Kind, kind_inside, kind_of};
+use crate::ledger::journal::spool::Segment;
 use crate::ledger::journal::store::{Store, is_damage};
 use crate::ledger::journal::{cells, row, salvage, spool};
 use crate::ledger::key::{Key, Registry};
@@ -51,7 +53,8 @@ pub(crate) enum Trouble {
 
 /// Takes the right to write, making the folder where there is none.
 pub(super) fn lock(path: &Path) -> Result<Lock, Trouble> {
-    fs::create_dir_all(spool::folder(path))?;
+    // A folder that is made here is its owner's alone; one that is there keeps its mode.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(spool::folder(path))?;
     Lock::take(path).map_err(|error| match error {
         Unlocked::Impossible(error) => Trouble::Io(error),
         Unlocked::Taken(taken) => Trouble::Taken(taken),
@@ -83,7 +86,7 @@ pub(super) enum Time {
 pub(super) fn open(
     path: &Path,
     finding: Finding,
-    segments: &[PathBuf],
+    segments: &[Segment],
     registry: &Registry,
     time: Time,
 ) -> Result<Opened, Trouble> {
@@ -107,7 +110,7 @@ pub(super) fn open(
     Ok(opened)
 }
 
-fn attempt(path: &Path, segments: &[PathBuf], registry: &Registry, time: Time) -> Result<Opened, Trouble> {
+fn attempt(path: &Path, segments: &[Segment], registry: &Registry, time: Time) -> Result<Opened, Trouble> {
     inspect(path)?;
     let mut store = Store::open(path)?;
     let whose = if time == Time::Again { Whose::Living } else { Whose::Dead };
@@ -120,7 +123,7 @@ fn attempt(path: &Path, segments: &[PathBuf], registry: &Registry, time: Time) -
         Time::First(listed) => Some(load(&store, listed, registry)?),
     };
     for segment in segments {
-        fs::remove_file(segment)?;
+        fs::remove_file(segment.path())?;
     }
     Ok(Opened { store, notes, lost, loaded })
 }

@@ -3,6 +3,7 @@
 mod harm;
 mod life;
 mod money;
+mod succession;
 
 use proptest::prelude::*;
 use std::path::Path;

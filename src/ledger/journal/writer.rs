@@ -1,8 +1,6 @@
 //! The one thread that writes the journal: in groups, off every other thread, through everything that a disk can do.
 
-use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::ledger::hours::Hours;
 use crate::ledger::journal::lock::{Lock, Taken};
-use crate::ledger::journal::queue::{Posted, Shared};
+use crate::ledger::journal::queue::{Posted, Shared, Tenure};
 use crate::ledger::journal::replay::{Whose, replay};
 use crate::ledger::journal::retain::{self, Retention};
 use crate::ledger::journal::spool::{self, Segment};
@@ -36,24 +34,28 @@ pub(crate) struct Books {
 
 /// What the thread has.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    books: Books,
+    pub(super) shared: Arc<Shared>,
+    pub(super) books: Books,
     /// How many entries are listed in memory.
     listed: usize,
     keep: Option<Duration>,
-    lock: Option<Lock>,
+    pub(super) lock: Option<Lock>,
     /// `None` while the file cannot be written.
-    store: Option<Store>,
+    pub(super) store: Option<Store>,
     /// The file turned out to be damaged while it was written.
     damaged: bool,
     /// The file is not ours to write, nor is anything beside it.
     foreign: bool,
     /// What earlier processes left in the spool, until it is booked.
-    leftovers: Vec<PathBuf>,
+    leftovers: Vec<Segment>,
+    /// What processes that lived at the same time left in the spool, until it is booked.
+    pub(super) inherited: Vec<Segment>,
+    /// When to look for what they leave; `None` where there are none.
+    pub(super) next_look: Option<Instant>,
     loaded: bool,
     retention: Option<Retention>,
     next_retention: Instant,
-    next_mending: Instant,
+    pub(super) next_mending: Instant,
     patience: Duration,
     /// When it last said aloud that the file is not written.
     alarmed: Option<Instant>,
@@ -77,6 +79,8 @@ impl Writer {
             damaged: false,
             foreign: false,
             leftovers: Vec::new(),
+            inherited: Vec::new(),
+            next_look: None,
             loaded: false,
             retention: None,
             next_retention: Instant::now(),
@@ -118,11 +122,29 @@ impl Writer {
             if self.store.is_some() {
                 self.shared.wait(self.next_duty().saturating_duration_since(Instant::now()));
             }
-            let closing = self.shared.lock().closing;
+            let (closing, tenure) = {
+                let inside = self.shared.lock();
+                (inside.closing, inside.tenure.clone())
+            };
+            if tenure == Tenure::Left {
+                if closing {
+                    return self.depart();
+                }
+                self.mend_spool();
+                self.pass_on();
+                self.shared.rest();
+                continue;
+            }
             if self.store.is_none() {
                 self.reopen();
             }
             self.mend_spool();
+            self.look();
+            if tenure == Tenure::Leaving && !closing {
+                let tenure = self.leave().map_or_else(Tenure::Kept, |()| Tenure::Left);
+                self.shared.turn(tenure);
+                continue;
+            }
             self.write(closing);
             self.retain();
             if closing {
@@ -139,14 +161,19 @@ impl Writer {
     /// When there is something to do though nothing comes.
     fn next_duty(&self) -> Instant {
         let spools = self.shared.lock().segment.is_some();
-        if spools { self.next_retention } else { self.next_retention.min(self.next_mending) }
+        let duty = if spools { self.next_retention } else { self.next_retention.min(self.next_mending) };
+        self.next_look.map_or(duty, |look| duty.min(look))
     }
 
     fn open(&mut self) -> Result<Option<Loaded>, Trouble> {
         let path = &self.shared.path;
         if self.lock.is_none() {
             let lock = start::lock(path)?;
-            self.leftovers = spool::found(path)?.into_iter().map(|(_, path)| path).collect();
+            let left = spool::left(path)?;
+            // A process that has opened the file knows what is open in it; what others left then is looked at later.
+            let kept = if self.loaded { &mut self.inherited } else { &mut self.leftovers };
+            kept.extend(left.ended);
+            self.next_look = (left.living || self.loaded).then(Instant::now);
             self.lock = Some(lock);
         }
         let finding = if self.damaged { Finding::Damaged } else { Finding::AsItIs };
@@ -197,7 +224,7 @@ impl Writer {
         let inside = self.shared.lock();
         let needless = inside.segment.is_some() || inside.closing;
         drop(inside);
-        if needless || self.foreign || self.lock.is_none() || Instant::now() < self.next_mending {
+        if needless || self.foreign || !self.may_spool() || Instant::now() < self.next_mending {
             return;
         }
         self.next_mending = Instant::now() + BETWEEN_MENDINGS;
@@ -208,7 +235,7 @@ impl Writer {
     }
 
     /// Writes all that waits.
-    fn write(&mut self, all: bool) {
+    pub(super) fn write(&mut self, all: bool) {
         let Some(store) = &mut self.store else { return };
         let turn = {
             let inside = self.shared.lock();
@@ -221,7 +248,7 @@ impl Writer {
             let mut inside = self.shared.lock();
             if let Some(next) = next {
                 let old = inside.segment.replace(next);
-                inside.retired.extend(old.map(Segment::into_path));
+                inside.retired.extend(old);
             }
             // What was spilled may be in a segment that is still written; then it waits for a later turn, and so do the
             // segments that are done with, as it may be in them as well.
@@ -252,8 +279,8 @@ impl Writer {
             Ok(_) => {
                 inside.spilled -= spilled;
                 drop(inside);
-                for path in &retired {
-                    let _ = fs::remove_file(path);
+                for segment in retired {
+                    let _ = segment.remove();
                 }
                 self.succeed();
             }
@@ -278,7 +305,7 @@ impl Writer {
     }
 
     /// Nothing more goes through this handle: what a disk failed to do once is not asked of the same handle again.
-    fn fail(&mut self, trouble: &Trouble) {
+    pub(super) fn fail(&mut self, trouble: &Trouble) {
         self.store = None;
         self.damaged |= matches!(trouble, Trouble::Database(error) if is_damage(error));
         self.foreign = matches!(trouble, Trouble::Future(_) | Trouble::Strange);
@@ -330,7 +357,7 @@ impl Writer {
         let missing = inside.queue.len() as u64 + inside.spilled;
         drop(inside);
         if self.store.is_some() && missing == 0 {
-            let removed = segment.map_or(Ok(()), |segment| fs::remove_file(segment.into_path()));
+            let removed = segment.map_or(Ok(()), Segment::remove);
             if let Err(error) = removed
                 && error.kind() != io::ErrorKind::NotFound
             {

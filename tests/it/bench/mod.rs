@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod client;
 pub mod collector;
+pub mod elsewhere;
 pub mod gate;
 pub mod hub;
 pub mod process;

@@ -70,6 +70,12 @@ impl Home {
 
     async fn start_with(&self, mut command: Command) -> Process {
         self.furnish(&mut command);
+        self.start_as(&mut command).await
+    }
+
+    /// Starts the gate that `command` is.
+    pub async fn start_as(&self, command: &mut Command) -> Process {
+        let command = std::mem::replace(command, Command::new("true"));
         let mut command: tokio::process::Command = command.into();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -77,6 +83,20 @@ impl Home {
         let admin = told(&mut out, "admin    http://").await.parse().unwrap();
         let books = told(&mut out, "books    ").await;
         Process { child, proxy, admin, books, _out: out }
+    }
+
+    /// Starts a gate that takes over from `gate`.
+    pub async fn follow(&self, gate: &Process) -> Process {
+        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_tollgate")));
+        self.furnish(&mut command);
+        self.start_as(command.arg(format!("--take-over={}", gate.proxy))).await
+    }
+
+    /// Runs a gate that is expected not to take over from `gate`.
+    pub fn cannot_follow(&self, gate: &Process) -> Output {
+        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_tollgate")));
+        self.furnish(&mut command);
+        command.arg(format!("--take-over={}", gate.proxy)).output().unwrap()
     }
 
     /// Runs a gate that is expected not to start.
@@ -104,6 +124,16 @@ impl Process {
         let id = self.id();
         assert!(Command::new("kill").arg(id).status().unwrap().success());
         assert_eq!(guard(self.child.wait()).await.unwrap().code(), Some(0));
+    }
+
+    /// Waits until it has ended by itself, as it should.
+    pub async fn ended(mut self) {
+        assert_eq!(guard(self.child.wait()).await.unwrap().code(), Some(0));
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([format!("-{name}"), self.id()]).status().unwrap().success());
     }
 
     /// Its number.
