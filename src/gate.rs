@@ -30,6 +30,7 @@ use crate::config::setup::CollectorSetup;
 use crate::ingress::worker::Common;
 use crate::ledger::Ledger;
 use crate::ledger::ids::Ids;
+use crate::net::own_traffic::{OWN_TRAFFIC, try_to_mark};
 use crate::net::shutdown::{Phase, Stopper, shutdown};
 use crate::otlp::exporter::{Exporter, Settings, Sources};
 use crate::policy::Live;
@@ -40,6 +41,7 @@ use crate::system::programs::Programs;
 use crate::system::roots::machine_roots;
 use crate::tokens::clerks::Clerks;
 use crate::tokens::library::Library;
+use crate::upstream::addresses::Captured;
 use crate::upstream::connect::{Connector, ConnectorParts};
 use crate::upstream::pool::PoolLimits;
 
@@ -71,6 +73,7 @@ pub struct Gate {
     exporter: Exporter,
     ledger: Ledger,
     library: Library,
+    predecessor: Option<Predecessor>,
     proxy: SocketAddr,
     reloader: Reloader,
     stopper: Stopper,
@@ -95,6 +98,7 @@ impl Gate {
         let marker = open_marker(&setup.certs)?;
         let roots = machine_roots();
         write_bundle(&authority, &roots.certificates, &inherited)?;
+        let live = Live::new(policy);
         let connector = Connector::new(ConnectorParts {
             own_ports: [Some(proxy_at), Some(admin_at), transparent_at]
                 .into_iter()
@@ -104,9 +108,16 @@ impl Gate {
             resolve: setup.upstream.resolve.clone(),
             reach: setup.reach.clone(),
             limit: setup.upstream.connect_timeout,
-            roots,
             own_root: authority.root_der().to_vec(),
             shared_roots: setup.upstream.roots.clone(),
+            marked: transparent_at.is_some() && may_mark(),
+            outer: setup.upstream.outer.clone(),
+            captured: Some(Captured {
+                live: live.clone(),
+                redirected: transparent_at.is_some(),
+                name_servers: setup.upstream.name_servers.clone(),
+            }),
+            ..ConnectorParts::new(roots)
         })?;
         let seed = seed()?;
         let connector = Arc::new(connector);
@@ -114,7 +125,7 @@ impl Gate {
             Some(settings) => Library::start(settings, Arc::clone(&connector))?,
             None => Library::default(),
         };
-        library.prepare(policy.routing.customs.values());
+        library.prepare(live.now().routing.customs.values());
         let copies = Copies::new(listeners.copies()?);
         let programs = Programs::start()?;
         // The last step before the books, since the other gate must do without them from now on.
@@ -137,7 +148,7 @@ impl Gate {
             pinned: Pinned::default(),
             budgets: setup.budgets.as_slice().into(),
             pool: PoolLimits { first_byte: setup.upstream.first_byte_timeout, idle: setup.upstream.idle_timeout },
-            live: Live::new(policy),
+            live,
             ledger: ledger.clone(),
             authority: authority.clone(),
             connector,
@@ -184,7 +195,7 @@ impl Gate {
             stopper: stopper.clone(),
             books,
         };
-        let gate = Self {
+        Ok(Self {
             admin: admin_at,
             authority,
             estate: Some(estate),
@@ -192,16 +203,21 @@ impl Gate {
             exporter,
             ledger,
             library,
+            predecessor,
             proxy: proxy_at,
             reloader,
             stopper,
             thread: Some(thread),
             transparent: transparent_at,
-        };
-        if let Some(predecessor) = predecessor {
-            predecessor.serving()?;
-        }
-        Ok(gate)
+        })
+    }
+
+    /// Tells the gate before this one, where there is one, that this one serves; that one stops then.
+    ///
+    /// # Errors
+    /// It does not answer, and goes on; this gate must end.
+    pub fn follow(&mut self) -> Result<(), GateError> {
+        self.predecessor.take().map_or(Ok(()), Predecessor::serving).map_err(GateError::from)
     }
 
     /// Hands over to a process that asks for it, as [`Predecessor::call`] does, for as long as the offer is kept;
@@ -287,6 +303,18 @@ fn exporter(setup: Option<CollectorSetup>, common: &Common) -> io::Result<Export
         Settings { destination, base_path, headers, interval, service },
         Sources { ledger, live, connector },
     )
+}
+
+/// Whether the gate's own connections are marked, so that rules which lead connections here can tell them apart.
+fn may_mark() -> bool {
+    match try_to_mark() {
+        Ok(()) => tracing::info!(mark = format_args!("{OWN_TRAFFIC:#x}"), "the gate's own connections are marked"),
+        Err(error) => {
+            tracing::info!(%error, "the gate's own connections are not marked; redirect rules must except its user");
+            return false;
+        }
+    }
+    true
 }
 
 fn address(listener: &StdListener) -> Result<SocketAddr, GateError> {

@@ -68,15 +68,8 @@ pub(crate) fn report(files: &[String]) -> anyhow::Result<()> {
 }
 
 fn library() -> anyhow::Result<Library> {
-    let connector = Connector::new(ConnectorParts {
-        own_ports: Vec::new(),
-        reach: Default::default(),
-        resolve: Default::default(),
-        limit: Duration::from_secs(1),
-        roots: machine_roots(),
-        own_root: Vec::new(),
-        shared_roots: None,
-    })?;
+    let connector =
+        Connector::new(ConnectorParts { limit: Duration::from_secs(1), ..ConnectorParts::new(machine_roots()) })?;
     // Nothing is asked for beyond this machine: the models are folders.
     let settings = HubSettings { offline: true, ..HubSettings::from_environment(&|_| None) };
     Ok(Library::start(settings, Arc::new(connector))?)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::budget::BudgetArgs;
+use crate::cli::ca::trust::{TrustArgs, UntrustArgs};
 use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
@@ -15,6 +16,7 @@ use crate::cli::run::label;
 use crate::cli::serve::ServeArgs;
 use crate::cli::service::ServiceArgs;
 use crate::cli::stats::StatsArgs;
+use crate::cli::system::SystemArgs;
 use crate::cli::tail::TailArgs;
 use crate::cli::top::TopArgs;
 
@@ -36,7 +38,7 @@ pub struct Arguments {
 pub enum Command {
     /// Whether a limit is reached, as an exit code: 0 under, 1 at or over, 2 error, 3 unknown
     Budget(BudgetArgs),
-    /// Show, export or renew the certificate authority
+    /// Show, export or renew the certificate authority, and let this machine trust it
     Ca(CaArgs),
     /// Load the configuration, say every mistake, resolve every route; starts nothing
     Check(CheckArgs),
@@ -66,6 +68,8 @@ pub enum Command {
     Service(ServiceArgs),
     /// Sums of a period, from the running gate or a journal
     Stats(StatsArgs),
+    /// The desktop's proxy: set to the running gate, and put back when it ends
+    System(SystemArgs),
     /// The latest calls, from the running gate or a journal
     Tail(TailArgs),
     /// Sums of a period, once a second
@@ -195,4 +199,8 @@ pub enum CaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let the trust stores of this machine and this user trust it: the system's, browsers', and Java's
+    Trust(TrustArgs),
+    /// Take it out of them again, by its fingerprint
+    Untrust(UntrustArgs),
 }

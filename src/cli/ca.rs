@@ -1,5 +1,7 @@
 //! `tollgate ca`: the certificate authority.
 
+pub mod trust;
+
 use std::fs;
 use std::io::{self, Write};
 
@@ -14,7 +16,7 @@ use crate::cli::problem::Problem;
 use crate::cli::sources::{inherited, loaded};
 use crate::system::roots::machine_roots;
 
-/// Shows, exports or renews the certificate authority of this configuration.
+/// Shows, exports or renews the certificate authority of this configuration, or tells the machine whether to trust it.
 ///
 /// # Errors
 /// Files that cannot be read or written.
@@ -23,6 +25,11 @@ pub fn run(args: &CaArgs) -> Result<(), Problem> {
     let hosts = loaded.policy.interception.hosts();
     let permitted: Vec<String> = hosts.iter().map(|pattern| pattern.name().to_owned()).collect();
     let dir = &loaded.setup.certs;
+    match &args.what {
+        CaCommand::Trust(args) => return trust::trust(args, &Authority::open(dir, &permitted)?, &loaded),
+        CaCommand::Untrust(args) => return trust::untrust(args, &loaded),
+        CaCommand::Show { .. } | CaCommand::Export { .. } | CaCommand::Renew => {}
+    }
     let mut out = io::stdout().lock();
     match &args.what {
         CaCommand::Show { json } => show(&Authority::open(dir, &permitted)?, *json, &mut out)?,
@@ -35,11 +42,16 @@ pub fn run(args: &CaArgs) -> Result<(), Problem> {
                     .with_context(|| format!("cannot write the certificate to `{}`", path.display()))?,
             }
         }
+        CaCommand::Trust(_) | CaCommand::Untrust(_) => {}
         CaCommand::Renew => {
+            let old = trust::current(dir);
             let authority = Authority::renew(dir, &permitted)?;
             write_bundle(&authority, &machine_roots().certificates, &inherited())?;
             show(&authority, false, &mut out)?;
             writeln!(out, "\nThe authority is new: restart the gate, and let every client trust the new ca.pem.")?;
+            if let Some(old) = old {
+                writeln!(out, "Where stores trust the old one: tollgate ca untrust --fingerprint {old}")?;
+            }
         }
     }
     Ok(())

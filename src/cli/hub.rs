@@ -23,13 +23,11 @@ pub fn hub_settings() -> HubSettings {
 /// The machine lets nothing be asked.
 pub fn acquired(setup: &Setup, model: &Arc<CustomModel>) -> Result<Kit, Problem> {
     let connector = Connector::new(ConnectorParts {
-        own_ports: Vec::new(),
-        reach: Default::default(),
         resolve: setup.upstream.resolve.clone(),
         limit: setup.upstream.connect_timeout,
-        roots: machine_roots(),
-        own_root: Vec::new(),
         shared_roots: setup.upstream.roots.clone(),
+        outer: setup.upstream.outer.clone(),
+        ..ConnectorParts::new(machine_roots())
     })
     .map_err(anyhow::Error::from)?;
     let library = Library::start(hub_settings(), Arc::new(connector))?;

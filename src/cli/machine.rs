@@ -9,11 +9,13 @@ use crate::net::shutdown::{Phase, Stopper};
 use crate::system::changes::Changes;
 use crate::system::changes::gates::Gate;
 use crate::system::changes::undo::{Told, Undo, Undone};
+use crate::system::commands::Machine;
+use crate::system::desktop::restore::Desktops;
 use crate::system::redirect::undo::Redirects;
 
 /// Everything that knows how to undo a change; one line each.
 pub(crate) fn undoers() -> Vec<Box<dyn Undo>> {
-    vec![Box::new(Redirects)]
+    vec![Box::new(Desktops(Machine)), Box::new(Redirects)]
 }
 
 /// The journal in `state`, after what gates that died left behind was put back. Failures are logged and hinder no start.
@@ -21,13 +23,6 @@ pub(crate) fn undo_stale(state: &Path) -> Changes {
     let changes = Changes::at(state);
     log(changes.undo_stale(&borrowed(&undoers())));
     changes
-}
-
-/// Says that this process is about to take over from the gate at `proxy`, and inherits what was changed for that one.
-pub(crate) fn announce(changes: &Changes, proxy: SocketAddr) {
-    if let Err(error) = changes.enter(&Gate::this(proxy)) {
-        tracing::warn!(%error, "what is changed on this machine ends with the gate before this one");
-    }
 }
 
 /// Says that the gate at `proxy` runs in this process, and puts back what is changed for it as soon as it stops taking

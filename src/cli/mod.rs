@@ -25,6 +25,7 @@ pub mod serve;
 pub mod service;
 pub mod sources;
 pub mod stats;
+pub mod system;
 pub mod tail;
 pub mod top;
 
@@ -62,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Service(args)) => service::run(&args),
         Some(Command::Stats(args)) => stats::run(&args).map_err(Problem::from_asking),
+        Some(Command::System(args)) => system::run(&args),
         Some(Command::Tail(args)) => tail::run(&args).map_err(Problem::from_asking),
         Some(Command::Top(args)) => top::run(&args).map_err(Problem::from_asking),
     };

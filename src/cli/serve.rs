@@ -53,16 +53,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
     let loaded = loaded(&args.config)?;
     telemetry::start();
     let file = loaded.file.clone();
-    let changes = machine::undo_stale(&loaded.setup.state);
-    refuse_loop(&changes)?;
     let mut given: Vec<Given> = passed.into_iter().map(from_systemd).collect();
     let predecessor = match args.take_over {
         None => None,
         Some(at) => {
-            let at = at.unwrap_or(loaded.setup.proxy);
-            let (predecessor, taken) = Predecessor::call(&loaded.setup.certs, at)?;
-            // Before that gate ends, or it would put back what this one inherits.
-            machine::announce(&changes, at);
+            let (predecessor, taken) = Predecessor::call(&loaded.setup.certs, at.unwrap_or(loaded.setup.proxy))?;
             given.extend(taken);
             Some(predecessor)
         }
@@ -76,8 +71,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
         predecessor,
         ..Surroundings::default()
     };
+    let changes = machine::undo_stale(&loaded.setup.state);
+    refuse_loop(&changes)?;
     let mut gate = Gate::start(loaded, surroundings)?;
     let _attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
+    gate.follow()?;
     let service = Service::of(&gate);
     service.watch_signals()?;
     let followed = service.followed();

@@ -17,6 +17,7 @@ pub mod load;
 mod locate;
 pub mod mistake;
 mod models;
+mod outer;
 pub mod pricing;
 mod review;
 pub mod revise;

@@ -21,7 +21,7 @@ use crate::config::revise::ModelLines;
 use crate::config::secrets::secret;
 use crate::config::setup::Setup;
 use crate::config::telemetry::collector;
-use crate::config::transport::{limits, set_count, upstream};
+use crate::config::transport::{Files, limits, set_count, upstream};
 use crate::net::host::HostPattern;
 use crate::net::secret::Secret;
 use crate::policy::auditing::Auditing;
@@ -45,8 +45,8 @@ pub(super) struct Settings {
     pub(super) models_file: Option<String>,
     /// Duplicates by priority.
     pub(super) duplicates: Vec<duplicates::Listed>,
-    /// `upstream.ca` as written.
-    pub(super) upstream_ca: Option<String>,
+    /// Files of `upstream` as written.
+    pub(super) upstream_files: Files,
     /// `pricing`.
     pub(super) pricing: Pricing,
     /// `telemetry.otlp.ca` as written.
@@ -58,7 +58,7 @@ impl Settings {
     pub(super) fn read<'a>(top: &Fields<'a>, review: &'a Review<'a>, sources: &Sources<'_>, home: &Home) -> Self {
         let listen = Listen::read(top, review, sources);
         let own = listen.own();
-        let (upstream, upstream_ca) = upstream(top, &own);
+        let (upstream, upstream_files) = upstream(top, &own);
         let mut limits = limits(top);
         let (journal, keep) = ledger(top, &mut limits.entries);
         let pricing = Pricing::read(top);
@@ -91,7 +91,7 @@ impl Settings {
             models_file: origins.file.as_ref().map(|(name, _)| name.clone()),
             duplicates: duplicates::read(top, &own),
             lines: ModelLines::new(origins, own),
-            upstream_ca,
+            upstream_files,
             pricing,
             collector_ca,
         }

@@ -14,6 +14,7 @@ use crate::net::limits::Limits;
 use crate::net::reach::Reach;
 use crate::net::secret::Secret;
 use crate::policy::budgets::Budget;
+use crate::policy::outer::OuterProxy;
 use crate::policy::target::{Destination, ExtraRoots};
 
 /// Everything that is fixed while the gate runs.
@@ -71,6 +72,11 @@ pub struct CollectorSetup {
 pub struct UpstreamSetup {
     /// `upstream.ca`: trusted beside the machine's roots.
     pub roots: Option<Arc<ExtraRoots>>,
+    /// `upstream.proxy`: what everything goes through that leaves the gate.
+    pub outer: Option<OuterProxy>,
+    /// `upstream.nameServers`: asked for an intercepted name that the machine's own resolver leads back to the gate;
+    /// `None` asks those of the machine.
+    pub name_servers: Option<Vec<SocketAddr>>,
     /// Name look-up, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the request to the head of the reply.
@@ -86,6 +92,8 @@ impl Default for UpstreamSetup {
     fn default() -> Self {
         Self {
             roots: None,
+            outer: None,
+            name_servers: None,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),

@@ -2,6 +2,7 @@
 
 mod bad;
 mod lines;
+mod outer;
 
 use std::fs;
 use std::path::Path;

@@ -1,23 +1,38 @@
 //! `upstream` and `limits`: times, bounds, further roots and addresses.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::address::leads_home;
 use crate::config::amount::{duration, size};
-use crate::config::field::{Field, Fields};
+use crate::config::document::Shape;
+use crate::config::field::{Field, Fields, shown};
 use crate::config::files::Trust;
+use crate::config::outer;
 use crate::config::setup::UpstreamSetup;
 use crate::net::host::{Host, HostPort};
 use crate::net::limits::Limits;
 
-/// Reads `upstream`; also its `ca` as written.
-pub(super) fn upstream(top: &Fields<'_>, own: &[SocketAddr]) -> (UpstreamSetup, Option<String>) {
+/// Files of `upstream` as written, which their domain values do not keep.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// `upstream.ca`.
+    pub(super) ca: Option<String>,
+    /// `upstream.proxy.ca`.
+    pub(super) proxy_ca: Option<String>,
+}
+
+/// Reads `upstream`.
+pub(super) fn upstream(top: &Fields<'_>, own: &[SocketAddr]) -> (UpstreamSetup, Files) {
     let mut setup = UpstreamSetup::default();
-    let Some(fields) = top.find("upstream").and_then(|field| field.fields(&UPSTREAM)) else { return (setup, None) };
-    fields.refuse("proxy");
+    let fields = top.find("upstream").and_then(|field| field.fields(&UPSTREAM));
+    let outer = outer::read(top, fields.as_ref(), own);
+    let (outer, proxy_ca) = outer.map(|outer::Listed { proxy, ca }| (proxy, ca)).unzip();
+    setup.outer = outer;
+    let mut files = Files { ca: None, proxy_ca: proxy_ca.flatten() };
+    let Some(fields) = fields else { return (setup, files) };
     let ca = Trust::read(&fields);
     setup.roots = ca.as_ref().map(|ca| Arc::clone(&ca.roots));
     set_duration(&fields, "connectTimeout", &mut setup.connect_timeout);
@@ -26,7 +41,27 @@ pub(super) fn upstream(top: &Fields<'_>, own: &[SocketAddr]) -> (UpstreamSetup, 
     if let Some(field) = fields.given("resolve") {
         setup.resolve = resolve(&field, own);
     }
-    (setup, ca.map(|ca| ca.path))
+    setup.name_servers = fields.given("nameServers").map(|field| name_servers(&field));
+    files.ca = ca.map(|ca| ca.path);
+    (setup, files)
+}
+
+/// Addresses, with port 53 where none is written.
+fn name_servers(field: &Field<'_>) -> Vec<SocketAddr> {
+    let items = field.items();
+    if items.is_empty() && matches!(field.shape(), Shape::List(_)) {
+        field.wrong_hint("must name at least one server", "leave it `null` to ask those of this machine");
+    }
+    let read = |field: &Field<'_>| {
+        let text = field.filled_text()?;
+        let port = |ip: IpAddr| SocketAddr::new(ip, 53);
+        let server = text.parse().ok().or_else(|| text.parse().ok().map(port)).filter(|server| server.port() != 0);
+        if server.is_none() {
+            field.wrong(format!("must be an address such as `192.0.2.53` or `127.0.0.1:5353`, not `{}`", shown(text)));
+        }
+        server
+    };
+    items.iter().filter_map(read).collect()
 }
 
 /// Reads `limits`.
@@ -86,7 +121,8 @@ fn resolve(field: &Field<'_>, own: &[SocketAddr]) -> HashMap<HostPort, SocketAdd
     addresses
 }
 
-const UPSTREAM: [&str; 6] = ["ca", "proxy", "connectTimeout", "firstByteTimeout", "idleTimeout", "resolve"];
+const UPSTREAM: [&str; 7] =
+    ["ca", "proxy", "connectTimeout", "firstByteTimeout", "idleTimeout", "resolve", "nameServers"];
 
 const LIMITS: [&str; 7] =
     ["connections", "headerBytes", "headers", "bodyBytes", "headerTimeout", "handshakeTimeout", "drainTimeout"];

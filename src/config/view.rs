@@ -14,9 +14,11 @@ use crate::config::duplicates::{self, Auth};
 use crate::config::line::{self, CLIENTS_KEY};
 use crate::config::settings::Settings;
 use crate::config::setup::{CollectorSetup, UpstreamSetup};
+use crate::config::transport::Files;
 use crate::net::limits::Limits;
 use crate::net::secret::{MASK, Secret, masked_query};
 use crate::policy::custom::ModelKey;
+use crate::policy::outer::OuterProxy;
 use crate::policy::pricing::rate::Rate;
 use crate::policy::routing::{AzureVersion, DuplicateKind};
 use crate::policy::{OnDisconnect, Unpriced};
@@ -57,24 +59,35 @@ pub(super) fn of(settings: &Settings) -> Value {
             "entries": setup.limits.entries,
         },
         "budgets": budgets::view(&setup.budgets),
-        "upstream": upstream(&setup.upstream, settings.upstream_ca.as_deref()),
+        "upstream": upstream(&setup.upstream, &settings.upstream_files),
         "limits": limits(&setup.limits),
         "telemetry": { "otlp": setup.collector.as_ref().map(|to| collector(to, settings.collector_ca.as_deref())) },
         "workers": setup.workers,
     })
 }
 
-fn upstream(setup: &UpstreamSetup, ca: Option<&str>) -> Value {
+fn upstream(setup: &UpstreamSetup, files: &Files) -> Value {
     // Sorted, so that two answers can be compared.
     let resolve: BTreeMap<String, String> =
         setup.resolve.iter().map(|(at, address): (_, &SocketAddr)| (at.to_string(), address.to_string())).collect();
     json!({
-        "ca": ca,
-        "proxy": null,
+        "ca": files.ca,
+        "proxy": setup.outer.as_ref().map(|proxy| outer(proxy, files.proxy_ca.as_deref())),
         "connectTimeout": duration_text(setup.connect_timeout),
         "firstByteTimeout": duration_text(setup.first_byte_timeout),
         "idleTimeout": duration_text(setup.idle_timeout),
         "resolve": resolve,
+        "nameServers": setup.name_servers.as_ref().map(|servers| servers.iter().map(ToString::to_string).collect::<Vec<_>>()),
+    })
+}
+
+fn outer(proxy: &OuterProxy, ca: Option<&str>) -> Value {
+    json!({
+        "url": format!("{}://{}", proxy.kind.name(), proxy.at),
+        "user": proxy.login.as_ref().map(|login| &login.user),
+        "password": proxy.login.as_ref().map(|login| mask(&login.password)),
+        "noProxy": proxy.bypass.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "ca": ca,
     })
 }
 

@@ -151,14 +151,18 @@ impl Fault {
             FailureKind::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
             FailureKind::Inside { .. } => (StatusCode::FORBIDDEN, "inside_address"),
             FailureKind::Own { .. } => (StatusCode::FORBIDDEN, "own_address"),
-            FailureKind::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+            FailureKind::OuterProxy { .. } => (StatusCode::BAD_GATEWAY, "outer_proxy"),
+            FailureKind::OuterTimeout { .. } | FailureKind::Timeout { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
+            }
             FailureKind::Unreadable { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreadable"),
         };
         // An own address and a wrong certificate stay what they are however often one tries.
-        let lasting = matches!(
-            failure.kind,
-            FailureKind::Own { .. } | FailureKind::Inside { .. } | FailureKind::Certificate { .. }
-        );
+        let lasting = match failure.kind {
+            FailureKind::Own { .. } | FailureKind::Inside { .. } | FailureKind::Certificate { .. } => true,
+            FailureKind::OuterProxy { lasting, .. } => lasting,
+            _ => false,
+        };
         let clients = matches!(failure.kind, FailureKind::ClientBody | FailureKind::Inside { .. });
         let blame = if clients { Blame::Client } else { Blame::Upstream };
         Self {

@@ -7,7 +7,7 @@ use crate::ca::error::CaError;
 use crate::gate::listeners::Role;
 use crate::gate::succession::TakeOverError;
 use crate::ledger::journal::lock::Taken;
-use crate::upstream::connect::TrustError;
+use crate::upstream::verifying::TrustError;
 
 /// Why a gate did not start.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::exchange::peer::Peer;
@@ -23,6 +22,7 @@ use crate::session::look::{follow, look, open, refused};
 use crate::session::tunnel::{note, tunnel};
 use crate::session::verdict::{Verdict, by_hello};
 use crate::system::programs::Program;
+use crate::upstream::road::Road;
 
 /// Serves a connection that was on its way to `original`.
 ///
@@ -104,7 +104,7 @@ pub async fn at_home(mut client: Client, peer: Rc<Peer>, house: Rc<House>) -> Re
 /// A connection to where the client was going; without one the client sees its own end in the way it would have.
 ///
 /// Where the rules redirect the gate's own connections too, each would come back here and make the next one.
-async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<TcpStream, String> {
+async fn reached(client: &Client, arrival: &Arrival, house: &House) -> Result<Road, String> {
     arrival.peer.program.settled().await;
     if arrival.peer.program.program().is_some_and(Program::is_this) {
         return Err(refused(arrival, OWN));

@@ -1,7 +1,7 @@
 //! Host names and ports, normalised once so that they can be compared.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A host: a DNS name in lower case without its final dot, or an address.
@@ -103,6 +103,12 @@ impl HostPort {
     pub fn parse_connect(text: &str) -> Result<Self, HostError> {
         let authority = Self::parse(text, 0)?;
         if authority.port == 0 { Err(HostError::Port) } else { Ok(authority) }
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: Host::Address(address.ip()), port: address.port() }
     }
 }
 

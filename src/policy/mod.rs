@@ -3,8 +3,10 @@
 pub mod assumption;
 pub mod auditing;
 pub mod budgets;
+pub mod bypass;
 pub mod custom;
 pub mod interception;
+pub mod outer;
 pub mod pac;
 pub mod pricing;
 pub mod refusal;

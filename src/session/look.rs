@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::net::shutdown::Phase;
@@ -17,6 +16,7 @@ use crate::session::serve::serve_h1;
 use crate::session::terminate::terminate;
 use crate::session::tunnel::{note, tunnel};
 use crate::session::verdict::{Verdict, by_hello};
+use crate::upstream::road::Road;
 
 /// Reads what a client says first, and gives all of it back.
 pub async fn look(client: &mut Client, patience: Duration) -> Look {
@@ -45,12 +45,12 @@ pub async fn look(client: &mut Client, patience: Duration) -> Look {
 ///
 /// # Errors
 /// In words for the log.
-pub async fn follow(mut client: Client, upstream: TcpStream, arrival: Arrival, house: Rc<House>) -> Result<(), String> {
-    let (mut first, mut early) = ([0], [0]);
+pub async fn follow(mut client: Client, mut upstream: Road, arrival: Arrival, house: Rc<House>) -> Result<(), String> {
+    let mut first = [0];
     let spoke = tokio::select! {
         biased;
         read = client.read(&mut first) => matches!(read, Ok(1..)),
-        _ = upstream.peek(&mut early) => false,
+        () = upstream.spoken() => false,
         () = house.stopping.reached(Phase::Halting) => return Ok(()),
     };
     let mut verdict = Verdict::Tunnel(None);

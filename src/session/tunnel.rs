@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 
 use crate::ledger::tunnels::Gap;
 use crate::net::host::Host;
@@ -12,9 +11,10 @@ use crate::net::prefixed::Prefixed;
 use crate::net::shutdown::Phase;
 use crate::policy::interception::{serves_models, wants_client_certificate};
 use crate::session::house::House;
+use crate::upstream::road::Road;
 
 /// Copies both ways until both have ended; one end may close before the other.
-pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstream: TcpStream, house: Rc<House>) {
+pub async fn tunnel(client: Prefixed<impl AsyncRead + AsyncWrite + Unpin>, upstream: Road, house: Rc<House>) {
     let mut client = client;
     let mut upstream = Prefixed::new(Bytes::new(), upstream);
     let (up, down) = (client.count(), upstream.count());

@@ -4,6 +4,8 @@
 pub mod changes;
 #[cfg_attr(not(target_os = "linux"), path = "no_channel.rs")]
 pub mod channel;
+pub mod commands;
+pub mod desktop;
 pub mod environment;
 pub mod hugging_face;
 pub mod kept;
@@ -13,3 +15,4 @@ pub mod programs;
 pub mod redirect;
 pub mod roots;
 pub mod supervisor;
+pub mod trust;

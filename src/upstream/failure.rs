@@ -68,6 +68,30 @@ pub enum FailureKind {
         /// Whom.
         host: String,
     },
+    /// The outer proxy opened no way.
+    #[error("`{host}` could not be reached through the outer proxy `{proxy}`: {cause}")]
+    OuterProxy {
+        /// Whom.
+        host: String,
+        /// The proxy's host and port.
+        proxy: String,
+        /// Why, and what to do about it.
+        cause: String,
+        /// It stays so however often one tries.
+        lasting: bool,
+    },
+    /// The outer proxy, or what lies behind it, was too slow.
+    #[error(
+        "`{host}` could not be reached through the outer proxy `{proxy}` within {limit:?} (`upstream.connectTimeout`)"
+    )]
+    OuterTimeout {
+        /// Whom.
+        host: String,
+        /// The proxy's host and port.
+        proxy: String,
+        /// The limit that ran out.
+        limit: Duration,
+    },
     /// Too slow to connect or to answer.
     #[error("`{host}` did not {what} within {limit:?}")]
     Timeout {
@@ -106,7 +130,7 @@ impl Failure {
 
     /// Whether a limit ran out.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.kind, FailureKind::Timeout { .. })
+        matches!(self.kind, FailureKind::Timeout { .. } | FailureKind::OuterTimeout { .. })
     }
 }
 

@@ -5,16 +5,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::upstream::road::Road;
 
 /// The bytes of one upstream connection.
 #[derive(Debug)]
 pub enum Wire {
-    /// TCP alone.
-    Plain(TcpStream),
-    /// TLS over TCP, verified.
-    Tls(Box<TlsStream<TcpStream>>),
+    /// In the clear.
+    Plain(Road),
+    /// TLS, verified.
+    Tls(Box<TlsStream<Road>>),
 }
 
 impl Wire {

@@ -35,6 +35,11 @@ impl Gate {
 
     /// Starts the program with this configuration.
     pub fn configured(folder: &TempDir, configuration: &Value) -> Self {
+        Self::surrounded(folder, configuration, &[])
+    }
+
+    /// The same, with further variables in its environment.
+    pub fn surrounded(folder: &TempDir, configuration: &Value, variables: &[(&str, &str)]) -> Self {
         let folder = folder.path().to_owned();
         std::fs::create_dir_all(folder.join("config")).unwrap();
         let config = folder.join("config/tollgate.json5");
@@ -47,6 +52,7 @@ impl Gate {
             .env("HOME", &folder)
             .env("HF_HUB_OFFLINE", "1")
             .env_remove("HTTPS_PROXY")
+            .envs(variables.iter().copied())
             .env_remove("https_proxy")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -113,6 +119,13 @@ impl Gate {
     /// Where its certificates are.
     pub fn certs(&self) -> PathBuf {
         self.folder.join("certs")
+    }
+
+    /// Ends it as `kill` does by default, and waits until it is gone.
+    pub fn stop(mut self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(told.success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }
 
     /// What the admin surface answers.

@@ -28,11 +28,15 @@ mod service;
 #[cfg(test)]
 mod shared_cache;
 #[cfg(test)]
+mod system;
+#[cfg(test)]
 mod telemetry;
 #[cfg(test)]
 mod templates;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trust;
 #[cfg(test)]
 #[path = "../it/bench/upstream/mod.rs"]
 pub mod upstream;

@@ -105,6 +105,16 @@ fn after_kill_9_the_next_start_gives_back_what_was_there() {
     world.redirect(&["on", "--for-all"]);
     world.stop();
     assert_eq!(settings(&world), before);
+    // One that takes over goes on with it, and takes it along at its own end.
+    world.start();
+    world.redirect(&["on", "--for-all"]);
+    let redirected = settings(&world);
+    world.take_over();
+    assert_eq!(settings(&world), redirected);
+    assert_eq!(world.call(&world.gate, HOST4), "200");
+    assert_eq!(world.status()["on"], true);
+    world.stop();
+    assert_eq!(settings(&world), before);
     // Half of it is there: as when the machine was too slow for the rest.
     world.start();
     world.redirect(&["on", "--for-all", "--tproxy"]);

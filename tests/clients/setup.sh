@@ -29,6 +29,10 @@ need chromium chromium
 need certutil libnss3-tools
 need gnutls-cli gnutls-bin
 need python3 python3
+# Whose settings `tollgate system` changes.
+need gsettings libglib2.0-bin
+need kwriteconfig5 libkf5config-bin
+[ -e /usr/share/glib-2.0/schemas/org.gnome.system.proxy.gschema.xml ] || missing+=(gsettings-desktop-schemas)
 need node nodejs
 need npm npm
 # For redirection, in network namespaces of its own.

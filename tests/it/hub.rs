@@ -1,6 +1,5 @@
 //! Tokenizer, template and length of a model come from a hub in the background, whole or not at all.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -377,15 +376,7 @@ async fn acquired(settings: &HubSettings, model: &Arc<CustomModel>) -> Kit {
 }
 
 fn library(settings: HubSettings) -> Library {
-    let connector = Connector::new(ConnectorParts {
-        own_ports: Vec::new(),
-        reach: Default::default(),
-        resolve: HashMap::new(),
-        limit: Duration::from_secs(10),
-        roots: machine_roots(),
-        own_root: Vec::new(),
-        shared_roots: None,
-    });
+    let connector = Connector::new(ConnectorParts::new(machine_roots()));
     Library::start(settings, Arc::new(connector.unwrap())).unwrap()
 }
 

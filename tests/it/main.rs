@@ -16,6 +16,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod cors;
@@ -60,6 +62,8 @@ mod ledger_file;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod metrics;
@@ -69,6 +73,8 @@ mod misdirected;
 mod models;
 #[cfg(test)]
 mod otlp;
+#[cfg(test)]
+mod outer;
 #[cfg(test)]
 mod own_address;
 #[cfg(test)]

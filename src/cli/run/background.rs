@@ -13,6 +13,7 @@ use anyhow::Context;
 
 use crate::cli::arguments::ConfigArgs;
 use crate::cli::hub::hub_settings;
+use crate::cli::machine::{self, Attendance};
 use crate::cli::problem::Problem;
 use crate::cli::run::folder::{Folder, Running};
 use crate::cli::run::gate::{DEFAULTS, FAILED, READY, is_default};
@@ -36,8 +37,8 @@ pub fn run(args: &ServeArgs, folder: &Path) -> Result<(), Problem> {
         return detach();
     }
     let folder = Folder::at(folder);
-    let gate = match start(&args.config, &folder) {
-        Ok(gate) => gate,
+    let (gate, _attendance) = match start(&args.config, &folder) {
+        Ok(started) => started,
         Err(problem) => {
             tell(&format!("{FAILED}{}", problem.code));
             return Err(problem);
@@ -48,7 +49,7 @@ pub fn run(args: &ServeArgs, folder: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-fn start(config: &ConfigArgs, folder: &Folder) -> Result<Gate, Problem> {
+fn start(config: &ConfigArgs, folder: &Folder) -> Result<(Gate, Attendance), Problem> {
     let mut config = config.clone();
     let first = loaded(&config)?;
     // The program that is run does not care which ports these are.
@@ -59,7 +60,9 @@ fn start(config: &ConfigArgs, folder: &Folder) -> Result<Gate, Problem> {
     supervisor::forbid_core_dumps();
     let loader = Some(loader(&config)?);
     let hub = Some(hub_settings());
+    let changes = machine::undo_stale(&loaded.setup.state);
     let gate = Gate::start(loaded, Surroundings { inherited: inherited(), hub, loader, ..Surroundings::default() })?;
+    let attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
     stop_on_signals(gate.stopper())?;
     end_with_leases(folder, gate.stopper(), gate.ledger().clone())?;
     let outer = env::var(outer::PROXY).ok().map(|url| Outer { url, spared: None }.place());
@@ -67,7 +70,7 @@ fn start(config: &ConfigArgs, folder: &Folder) -> Result<Gate, Problem> {
     let running = Running { process: std::process::id(), proxy, admin, outer };
     folder.announce(&running).with_context(|| format!("cannot write into `{}`", folder.path().display()))?;
     tell(&format!("{READY}{}", serde_json::to_string(&running).context("cannot tell who it is")?));
-    Ok(gate)
+    Ok((gate, attendance))
 }
 
 /// Leaves the terminal, the descriptors and the family of whoever started it, in a process that is nobody's child: a

@@ -138,7 +138,44 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
         "1:17",
         "upstream.ca names `config/tollgate.json5`, which holds no certificate",
     ),
-    ("{upstream: {proxy: 'http://a.b'}}", "1:20", "upstream.proxy is not available yet"),
+    (
+        "{upstream: {proxy: 'ftp://a.b'}}",
+        "1:20",
+        "upstream.proxy must be a URL such as `http://proxy.example:3128`, or one with `https://`, `socks5://` or `socks5h://`",
+    ),
+    ("{upstream: {proxy: 7}}", "1:20", "upstream.proxy must be a URL or an object with `url`, not a number"),
+    (
+        "{upstream: {proxy: 'http://me:hidden@127.0.0.1:8484'}}",
+        "1:20",
+        "upstream.proxy must not be an address on which the gate itself listens",
+    ),
+    ("{upstream: {proxy: {user: 'me'}}}", "1:20", "upstream.proxy lacks the key `url`"),
+    (
+        "{upstream: {proxy: {url: 'http://a.b', password: 'x'}}}",
+        "1:50",
+        "upstream.proxy.password is a password without a user",
+    ),
+    (
+        "{upstream: {proxy: {url: 'http://me@a.b', user: 'me'}}}",
+        "1:49",
+        "upstream.proxy.user stands twice: the URL has a user too",
+    ),
+    (
+        "{upstream: {proxy: {url: 'http://a.b', user: 'a:b'}}}",
+        "1:46",
+        "upstream.proxy.user must be a name without `:` and line breaks, of at most 255 bytes",
+    ),
+    (
+        "{upstream: {proxy: {url: 'http://a.b', noProxy: ['127.*']}}}",
+        "1:50",
+        "upstream.proxy.noProxy[0] holds `127.*`, which is neither a host name nor an address nor a network",
+    ),
+    (
+        "{upstream: {nameServers: ['x']}}",
+        "1:27",
+        "upstream.nameServers[0] must be an address such as `192.0.2.53` or `127.0.0.1:5353`, not `x`",
+    ),
+    ("{upstream: {nameServers: []}}", "1:26", "upstream.nameServers must name at least one server"),
     (
         "{upstream: {idleTimeout: '5 s'}}",
         "1:26",

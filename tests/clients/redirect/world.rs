@@ -98,11 +98,23 @@ impl World {
         self.start_by(&["setpriv", "--reuid", user, "--clear-groups", "--inh-caps=-all"]);
     }
 
+    /// Starts a second gate that takes over, and waits until the first has ended.
+    pub fn take_over(&mut self) {
+        let mut first = self.child.take().unwrap();
+        self.launch(&[], &["--take-over"]);
+        assert!(first.wait().unwrap().success());
+    }
+
     fn start_by(&mut self, before: &[&str]) {
+        self.launch(before, &[]);
+    }
+
+    fn launch(&mut self, before: &[&str], after: &[&str]) {
         let log = File::create(self.folder.path().join("gate.log")).unwrap();
         let mut words = before.to_vec();
         let config = self.config();
         words.extend([env!("CARGO_BIN_EXE_tollgate"), "serve", "--config", &config]);
+        words.extend(after);
         let mut child = self.command(&self.gate, words[0], &words[1..]);
         let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

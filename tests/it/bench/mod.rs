@@ -6,6 +6,7 @@ pub mod collector;
 pub mod elsewhere;
 pub mod gate;
 pub mod hub;
+pub mod outer;
 pub mod process;
 pub mod raw;
 pub mod replay;
