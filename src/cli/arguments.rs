@@ -11,6 +11,7 @@ use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
+use crate::cli::redirect::RedirectArgs;
 use crate::cli::run::isolate::RelayArgs;
 use crate::cli::run::label;
 use crate::cli::serve::ServeArgs;
@@ -54,6 +55,8 @@ pub enum Command {
     Man(ManArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
+    /// Lead connections of unchanged programs to the gate, by the kernel or the hosts file (Linux)
+    Redirect(RedirectArgs),
     /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
     Reprice(RepriceArgs),
     /// Serves an isolated program; started by `run --isolate`

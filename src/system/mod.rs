@@ -13,6 +13,7 @@ pub mod kept;
 pub mod lease;
 pub mod original;
 pub mod programs;
+pub mod redirect;
 pub mod roots;
 pub mod supervisor;
 pub mod trust;

@@ -18,6 +18,9 @@ mod pac;
 #[cfg(test)]
 mod prices;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+pub mod redirect;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 pub mod script;
