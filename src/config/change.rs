@@ -34,6 +34,10 @@ pub fn fixed((old, before): (&Setup, &Value), (new, after): (&Setup, &Value)) ->
     if headers(old) != headers(new) {
         keys.insert("telemetry.otlp".into());
     }
+    let login = |setup: &Setup| setup.upstream.outer.as_ref().map(|proxy| proxy.login.clone());
+    if login(old) != login(new) {
+        keys.insert("upstream.proxy".into());
+    }
     keys.into_iter().collect()
 }
 
