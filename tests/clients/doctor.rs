@@ -24,7 +24,7 @@ fn every_runtime_that_works_is_said_to_work_and_nothing_is_booked() {
     assert_eq!((&row["works"], &row["remedy"]), (&false.into(), &"tollgate ca trust --nss".into()), "{row}");
     let trusted = tollgate(&folder, &["ca", "trust", "--nss"], &[]);
     assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
-    let mut seen = Vec::new();
+    let (mut seen, mut versions) = (Vec::new(), Vec::new());
     for environment in ["litellm", "python-3.13"] {
         let python = home().join(environment);
         let named = ["curl", "wget", "git", "python", "node", "java", "chromium"];
@@ -34,11 +34,14 @@ fn every_runtime_that_works_is_said_to_work_and_nothing_is_booked() {
         for row in report["runtimes"].as_array().unwrap() {
             assert_eq!(row["works"], true, "{row:#}");
             assert!(row["version"].is_string() && row["why"].is_null(), "{row:#}");
+            versions.push(row["version"].as_str().unwrap().to_owned());
             let library = row["library"].as_str().unwrap_or_default().split(' ').next().unwrap();
             seen.push(format!("{} {library}", row["runtime"].as_str().unwrap()).trim().to_owned());
             println!("{:<28} {} ms", seen[seen.len() - 1], row["milliseconds"]);
         }
     }
+    // From this version on it is strict about certificates.
+    assert!(versions.iter().any(|version| version.starts_with("3.13.")), "{versions:?}");
     for expected in [
         "curl",
         "wget",
@@ -62,6 +65,7 @@ fn every_runtime_that_works_is_said_to_work_and_nothing_is_booked() {
 fn a_gate_that_runs_is_asked_and_its_books_and_its_upstream_hear_nothing_of_it() {
     let (upstream, folder) = (Upstream::start(Options::default()), TempDir::new().unwrap());
     let gate = Gate::for_runs(&upstream, &folder);
+    fs::create_dir(folder.path().join("tmp")).unwrap();
     let report = report(&folder, &["curl", "git"], &[]);
     let at = format!("http://{}", report["gate"]["proxy"].as_str().unwrap());
     assert_eq!((&report["gate"]["runs"], &*at), (&true.into(), gate.proxy()));

@@ -32,7 +32,7 @@ pub(super) struct Asked {
 #[expect(dead_code, reason = "kept for what their end does")]
 enum Kept {
     Running(Reached),
-    Own(Gate),
+    Own(Box<Gate>),
 }
 
 impl Asked {
@@ -53,7 +53,7 @@ impl Asked {
         own.setup.journal = None;
         own.setup.collector = None;
         let gate = Gate::start(own, Surroundings::default())?;
-        Ok(Self { proxy: gate.proxy_address(), runs: false, loaded, _kept: Kept::Own(gate) })
+        Ok(Self { proxy: gate.proxy_address(), runs: false, loaded, _kept: Kept::Own(Box::new(gate)) })
     }
 
     /// Makes sure that the gate knows its self-test host, so that no other failure is laid at a program's door.

@@ -95,7 +95,8 @@ impl Bench {
             found.extend(paths.into_iter().map(|path| Found { runtime, path }));
         }
         let folder = Folder::make("doctor");
-        let folder = folder.context("cannot make a folder for the probes")?;
+        let folder = folder
+            .with_context(|| format!("cannot make a folder for the probes in `{}`", env::temp_dir().display()))?;
         let looked = at_once(found, |found| self.look(found, &folder));
         let mut jobs = Vec::new();
         for outcome in looked {
