@@ -9,6 +9,7 @@ use crate::cli::budget::BudgetArgs;
 use crate::cli::ca::trust::{TrustArgs, UntrustArgs};
 use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
+use crate::cli::doctor::DoctorArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
 use crate::cli::redirect::RedirectArgs;
@@ -49,6 +50,8 @@ pub enum Command {
     Count(CountArgs),
     /// Everything at once, offline: interception, a custom model, a duplicate, a stream, and the books
     Demo(DemoArgs),
+    /// Whether each runtime found here reaches the gate and trusts it; if not, why, and what to type
+    Doctor(DoctorArgs),
     /// Calls of a period as CSV or JSON lines, from the running gate or a journal
     Export(ExportArgs),
     /// The manual, as a page for `man`

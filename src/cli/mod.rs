@@ -10,6 +10,7 @@ pub mod check;
 pub mod completions;
 pub mod count;
 pub mod demo;
+pub mod doctor;
 pub mod export;
 pub mod hub;
 pub mod listing;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Some(Command::Budget(args)) => return verdict(budget::run(&args)),
+        Some(Command::Doctor(args)) => return health(doctor::run(&args)),
         Some(Command::Reconcile(args)) => return agreement(reconcile::run(&args)),
         None => serve::run(&arguments.serve),
         Some(Command::Ca(args)) => ca::run(&args),
@@ -80,6 +82,16 @@ fn verdict(outcome: anyhow::Result<Verdict>) -> ExitCode {
     match outcome {
         Ok(verdict) => ExitCode::from(verdict.code()),
         Err(error) => failed(&Problem::from_asking(error), 2),
+    }
+}
+
+/// Here 1 also says that a program does not work.
+fn health(outcome: Result<bool, Problem>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) if problem.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(problem) => failed(&problem, problem.code),
     }
 }
 

@@ -22,6 +22,7 @@ mod priced;
 pub mod receipt;
 pub mod relay;
 pub mod scrub;
+pub mod self_test;
 pub mod settle;
 pub mod watch;
 pub mod websocket;

@@ -27,12 +27,13 @@ use crate::exchange::inbound::{self, InboundError};
 use crate::exchange::origin::Origin;
 use crate::exchange::parts::RelayParts;
 use crate::exchange::receipt::Booking;
-use crate::exchange::{cors, headers, models, websocket};
+use crate::exchange::{cors, headers, models, self_test, websocket};
 use crate::ledger::entry::Ingress;
 use crate::ledger::tunnels::Gap;
 use crate::meter::sight::Sight;
 use crate::net::host::HostPort;
 use crate::policy::routing::Ask;
+use crate::policy::self_test::is_self_test;
 use crate::policy::target::Target;
 use crate::policy::{OnDisconnect, Policy};
 use crate::upstream::failure::Failure;
@@ -61,6 +62,10 @@ impl Exchange<'_> {
     pub async fn run(&self, request: Request<Incoming>) -> Result<Response<Answer>, Fault> {
         let policy = self.relay.live.now();
         let (head, body) = request.into_parts();
+        if is_self_test(&policy.interception, &self.origin.at.host) {
+            self.admit(&head)?;
+            return Ok(self_test::answer(&head, self.origin.ingress));
+        }
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         let endpoint = Endpoint::recognise(&head.method, path.path());
         let mut booking = self.booking(policy, endpoint, &head);

@@ -12,6 +12,7 @@ pub mod pricing;
 pub mod refusal;
 pub mod region;
 pub mod routing;
+pub mod self_test;
 pub mod target;
 
 use std::sync::Arc;

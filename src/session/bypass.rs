@@ -13,6 +13,7 @@ use crate::ledger::bypasses::Bypass;
 use crate::ledger::tunnels::Gap;
 use crate::net::host::Host;
 use crate::net::reach::Asker;
+use crate::policy::self_test::is_self_test;
 use crate::session::arrival::Arrival;
 use crate::session::house::House;
 use crate::session::pinned::{Client, ENOUGH, Refusal};
@@ -43,6 +44,11 @@ pub async fn accepted(arrival: &Arrival, house: &House) {
 
 /// Notes that a client has refused the certificate; says so where that is news, and begins a bypass where it settles it.
 pub async fn refused(arrival: &Arrival, house: &Rc<House>, error: &io::Error) {
+    if is_self_test(&house.relay.policy().interception, &arrival.destination.host) {
+        // Whoever asks wants to know; and there is nothing to pass its connections on to.
+        tracing::debug!(client = %arrival.peer.address, %error, "a client did not take the certificate of the self-test");
+        return;
+    }
     let client = client(&arrival.destination.host, arrival).await;
     let allowed = allowed(arrival, house);
     let refusal = house.pinned.refused(&client, Instant::now(), allowed.ok());

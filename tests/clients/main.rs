@@ -9,6 +9,8 @@ mod conformance;
 #[cfg(test)]
 mod custom;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 pub mod gate;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -94,6 +94,8 @@ mod reload;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod self_test;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod service;

@@ -1,7 +1,7 @@
 //! `tollgate demo`: everything at once, offline, by the same code as `serve`.
 
 mod caller;
-mod folder;
+pub(in crate::cli) mod folder;
 mod upstream;
 
 use std::io::{self, Write};
@@ -30,7 +30,7 @@ use self::upstream::Upstream;
 /// # Errors
 /// A machine that does not let the gate start, or a call that fails.
 pub fn run(args: &DemoArgs) -> Result<(), Problem> {
-    let folder = Folder::make().context("cannot make a folder for the demo's certificates")?;
+    let folder = Folder::make("demo").context("cannot make a folder for the demo's certificates")?;
     let upstream = Upstream::start().context("cannot start the demo's own upstream")?;
     let gate = start(&folder, &upstream)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -26,9 +26,9 @@ use crate::system::lease::{Lease, Turn};
 
 /// A gate that takes calls.
 #[derive(Debug)]
-pub(super) struct Reached {
+pub(in crate::cli) struct Reached {
     /// Where programs reach it.
-    pub(super) proxy: SocketAddr,
+    pub(in crate::cli) proxy: SocketAddr,
     /// Keeps it running, unless somebody has started it himself: then it runs as long as he likes.
     pub(super) lease: Lease,
     /// What the user should know.
@@ -88,6 +88,25 @@ pub(super) fn reach(
     match look(loaded, &folder) {
         Ok(Seen::Ready { proxy, .. }) => Ok(Reached { proxy, lease, warnings: Vec::new() }),
         _ => Err(problem),
+    }
+}
+
+/// The gate of this configuration, if one runs and takes calls; starts none.
+///
+/// # Errors
+/// As [`reach`], but for what a start could fail of.
+pub(in crate::cli) fn find(
+    loaded: &Loaded,
+    now: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Option<Reached>, Problem> {
+    let folder = Folder::of(loaded, state(now));
+    folder.make()?;
+    let slow = || format!("another `tollgate run` or a gate that is ending holds `{}`", folder.path().display());
+    let _turn = Turn::take(&folder.turn(), PATIENCE).with_context(slow)?;
+    let lease = Lease::take(&folder.leases(), PATIENCE).with_context(slow)?;
+    match look(loaded, &folder)? {
+        Seen::Ready { proxy, .. } => Ok(Some(Reached { proxy, lease, warnings: Vec::new() })),
+        Seen::Ending | Seen::Nothing => Ok(None),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn sha1(der: &[u8]) -> String {
 }
 
 /// The certificates (DER) in a text, whatever else is in it.
-pub(super) fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
+pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).flatten().collect()
 }
 

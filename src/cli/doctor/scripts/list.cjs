@@ -1,0 +1,3 @@
+console.log(process.version.slice(1));
+console.log('https');
+if (typeof fetch === 'function') console.log('fetch');
