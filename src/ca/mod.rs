@@ -8,6 +8,7 @@ pub mod authority;
 pub mod bundle;
 mod chain;
 pub mod error;
+pub mod hashed;
 mod leaf;
 pub mod marker;
 mod store;

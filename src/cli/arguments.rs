@@ -11,6 +11,8 @@ use crate::cli::completions::{CompletionsArgs, ManArgs};
 use crate::cli::count::CountArgs;
 use crate::cli::export::ExportArgs;
 use crate::cli::reconcile::ReconcileArgs;
+use crate::cli::redirect::RedirectArgs;
+use crate::cli::run::isolate::RelayArgs;
 use crate::cli::run::label;
 use crate::cli::serve::ServeArgs;
 use crate::cli::service::ServiceArgs;
@@ -53,8 +55,13 @@ pub enum Command {
     Man(ManArgs),
     /// Hold the books against OpenAI's usage or cost export
     Reconcile(ReconcileArgs),
+    /// Lead connections of unchanged programs to the gate, by the kernel or the hosts file (Linux)
+    Redirect(RedirectArgs),
     /// Reckon the costs in the journal anew with the present price tables, and keep the old ones beside them
     Reprice(RepriceArgs),
+    /// Serves an isolated program; started by `run --isolate`
+    #[command(name = "__relay", hide = true)]
+    Relay(RelayArgs),
     /// Say where a call would go, why, and at what price
     Route(RouteArgs),
     /// Run one program through the gate, which is started if none runs: `tollgate run --label NAME -- PROGRAM ARGS...`
@@ -154,6 +161,9 @@ pub struct RunArgs {
     /// Whose calls they are, in the books and for budgets
     #[arg(long, value_name = "NAME", value_parser = label)]
     pub label: Option<String>,
+    /// Give the program a network of its own whose only way out is the gate; for programs that heed no setting (Linux)
+    #[arg(long)]
+    pub isolate: bool,
     /// Configuration file (JSON5) that the gate runs with
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -11,10 +11,11 @@ use crate::system::changes::gates::Gate;
 use crate::system::changes::undo::{Told, Undo, Undone};
 use crate::system::commands::Machine;
 use crate::system::desktop::restore::Desktops;
+use crate::system::redirect::undo::Redirects;
 
 /// Everything that knows how to undo a change; one line each.
 pub(crate) fn undoers() -> Vec<Box<dyn Undo>> {
-    vec![Box::new(Desktops(Machine))]
+    vec![Box::new(Desktops(Machine)), Box::new(Redirects)]
 }
 
 /// The journal in `state`, after what gates that died left behind was put back. Failures are logged and hinder no start.

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod price;
 pub mod problem;
 pub mod reconcile;
+pub mod redirect;
 pub mod reprice;
 pub mod route;
 pub mod run;
@@ -55,6 +56,8 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Export(args)) => export::run(&args).map_err(Problem::from_asking),
         Some(Command::Man(args)) => completions::man(&args),
+        Some(Command::Redirect(args)) => redirect::run(&args),
+        Some(Command::Relay(args)) => run::isolate::relay(&args),
         Some(Command::Reprice(args)) => reprice::run(&args),
         Some(Command::Route(args)) => route::run(&args),
         Some(Command::Run(args)) => run::run(&args),

@@ -13,6 +13,7 @@ use crate::cli::arguments::ConfigArgs;
 use crate::cli::hub::hub_settings;
 use crate::cli::machine;
 use crate::cli::problem::Problem;
+use crate::cli::redirect::guard::refuse_loop;
 use crate::cli::run::background;
 use crate::cli::sources::{inherited, loaded, loader};
 use crate::gate::listeners::Given;
@@ -71,6 +72,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Problem> {
         ..Surroundings::default()
     };
     let changes = machine::undo_stale(&loaded.setup.state);
+    refuse_loop(&changes)?;
     let mut gate = Gate::start(loaded, surroundings)?;
     let _attendance = machine::attend(changes, gate.proxy_address(), gate.stopper());
     gate.follow()?;

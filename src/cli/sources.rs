@@ -18,8 +18,16 @@ use crate::net::secret::Secret;
 /// # Errors
 /// Every mistake of the configuration at once.
 pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
+    loaded_in(args, &|name| env::var(name).ok())
+}
+
+/// As [`loaded`], with another environment than that of this process.
+///
+/// # Errors
+/// As [`loaded`].
+pub fn loaded_in(args: &ConfigArgs, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problem> {
     let working_directory = env::current_dir().context("cannot tell the working directory")?;
-    let loaded = load_from(args, working_directory)?;
+    let loaded = load_from(args, working_directory, environment)?;
     for warning in &loaded.warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
@@ -33,13 +41,17 @@ pub fn loaded(args: &ConfigArgs) -> Result<Loaded, Problem> {
 pub fn loader(args: &ConfigArgs) -> Result<Loader, Problem> {
     let working_directory = env::current_dir().context("cannot tell the working directory")?;
     let args = args.clone();
-    Ok(Loader::new(move || load_from(&args, working_directory.clone())))
+    Ok(Loader::new(move || load_from(&args, working_directory.clone(), &|name| env::var(name).ok())))
 }
 
-fn load_from(args: &ConfigArgs, working_directory: PathBuf) -> Result<Loaded, ConfigError> {
+fn load_from(
+    args: &ConfigArgs,
+    working_directory: PathBuf,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, ConfigError> {
     load(&Sources {
         file: args.config.clone(),
-        environment: &|name| env::var(name).ok(),
+        environment,
         working_directory,
         proxy: args.proxy.clone(),
         admin: args.admin.clone(),

@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
@@ -43,6 +43,13 @@ impl Lease {
         // From here on nothing but the end of the process closes it.
         let _ = self.0.into_raw_fd();
         Ok(())
+    }
+}
+
+impl AsFd for Lease {
+    /// For a process that is to hold it too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -11,9 +11,15 @@ mod custom;
 #[cfg(test)]
 pub mod gate;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod isolate;
+#[cfg(test)]
 mod pac;
 #[cfg(test)]
 mod prices;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+pub mod redirect;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -60,6 +60,7 @@ fn a_browser_that_is_led_by_the_pac_cannot_tell_the_gate() {
     let folder = TempDir::new().unwrap();
     let gate = Gate::start(&upstream, &folder);
     let direct = Script::Browser.run(&Way::Direct.environment(&upstream, None, &folder));
+    upstream.clear();
     let seen = Script::Browser.run(&Way::Pac.environment(&upstream, Some(&gate), &folder));
     assert_same(&direct, &seen, Script::Browser, Way::Pac);
     // What is seen is the same without the gate: the books say that it was there.

@@ -35,6 +35,11 @@ need kwriteconfig5 libkf5config-bin
 [ -e /usr/share/glib-2.0/schemas/org.gnome.system.proxy.gschema.xml ] || missing+=(gsettings-desktop-schemas)
 need node nodejs
 need npm npm
+# For redirection, in network namespaces of its own.
+need nft nftables
+need iptables iptables
+need ip iproute2
+need setpriv util-linux
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 # A compiler is needed too: the Java probe is run from its source.
 java --list-modules 2>/dev/null | grep -q '^jdk.compiler' || missing+=(default-jdk-headless)

@@ -12,7 +12,11 @@ use tempfile::TempDir;
 
 use crate::bench::client::Client;
 use crate::bench::gate::TestGate;
+use crate::bench::outer::{Proxy, Speaks};
 use crate::bench::upstream::{Options, Upstream};
+
+/// Says where the proxy is, and waits.
+const HOLD: &str = "echo $HTTPS_PROXY; exec cat";
 
 /// A home folder in which no gate has ever run.
 struct Stage {
@@ -67,12 +71,17 @@ impl Stage {
 
     /// Runs a program that waits until it is let go.
     fn hold(&self) -> Held {
-        let mut command = self.tollgate(&["run", "--", "sh", "-c", "echo $HTTPS_PROXY; exec cat"]);
+        Self::hold_as(&mut self.tollgate(&["run", "--", "sh", "-c", HOLD]))
+    }
+
+    /// The same by a command that ends in [`HOLD`].
+    fn hold_as(command: &mut Command) -> Held {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut proxy = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut proxy).unwrap();
         assert!(!proxy.is_empty(), "it did not start");
-        Held { child, proxy: proxy.trim().trim_start_matches("http://").to_owned() }
+        let proxy = proxy.trim().trim_start_matches("http://");
+        Held { child, proxy: proxy.rsplit('@').next().unwrap().to_owned() }
     }
 
     /// What the gate that runs says of itself.
@@ -345,6 +354,36 @@ fn a_gate_that_somebody_started_himself_does_not_end_with_a_program() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(run(&config, &["--", "true"]).status.code(), Some(0));
     assert!(std::net::TcpStream::connect(gate.proxy()).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_of_the_users_is_kept_for_the_gates_own_calls_and_a_run_in_a_run_makes_no_loop() {
+    let upstream = Upstream::start(Options::default());
+    // `me:hidden-word` as it travels.
+    let speaks = Speaks::Http(Some("bWU6aGlkZGVuLXdvcmQ="));
+    let outer = Proxy::start(speaks, &[("api.openai.com:443", upstream.address())]).await;
+    let stage = Stage::toward(&upstream);
+    stage.configure(r#"{ listen: { proxy: "127.0.0.1:0", admin: "127.0.0.1:0" }, upstream: { ca: "standin.pem" } }"#);
+    let url = format!("http://me:hidden-word@{}", outer.address());
+    let inner = format!("exec {} run --label inner -- sh -c '{HOLD}'", env!("CARGO_BIN_EXE_tollgate"));
+    let held = Stage::hold_as(stage.tollgate(&["run", "--", "sh", "-c", &inner]).env("HTTPS_PROXY", &url));
+    let root = fs::read_to_string(stage.path("certs/ca.pem")).unwrap();
+    let mut client = Client::intercepted(held.proxy.parse().unwrap(), "api.openai.com", &root, "http/1.1").await;
+    assert_eq!(client.post("/v1/chat/completions", r#"{"model":"gpt-4o","messages":[]}"#).await.status, 200);
+    drop(client);
+    assert!(outer.seen().iter().any(|line| line.contains("api.openai.com:443")), "{:?}", outer.seen());
+    let running = stage.running().unwrap();
+    assert_eq!(running["outer"], format!("http://{}", outer.address()));
+    let again = stage.tollgate(&["run", "--", "true"]).env("HTTPS_PROXY", &url).output().unwrap();
+    assert_eq!(told(&again), "");
+    let other =
+        stage.tollgate(&["run", "--", "true"]).env("HTTPS_PROXY", "http://a:hidden-too@corp:1").output().unwrap();
+    assert!(told(&other).contains("warning: the environment names the proxy `http://corp:1`"), "{}", told(&other));
+    assert!(!told(&other).contains("hidden"));
+    #[cfg(target_os = "linux")]
+    assert!(!fs::read_to_string(format!("/proc/{}/cmdline", running["process"])).unwrap().contains("hidden"));
+    held.release();
+    stage.until_ended(&running);
 }
 
 #[test]

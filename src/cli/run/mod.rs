@@ -4,6 +4,7 @@ pub mod background;
 pub mod environment;
 mod folder;
 pub(in crate::cli) mod gate;
+pub mod isolate;
 mod outer;
 mod program;
 
@@ -38,7 +39,12 @@ pub fn run(args: &RunArgs) -> Result<(), Problem> {
     for warning in prepared.warnings.iter().chain(&gate.warnings) {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
-    let environment = prepared.variables(&loaded, Some(&gate.as_proxy(args.label.as_deref())), &now);
+    let label = args.label.as_deref();
+    if args.isolate {
+        isolate::enter(program, &loaded.setup.certs, &prepared.files, &gate, label)?;
+    }
+    let proxy = (!args.isolate).then(|| gate.as_proxy(label));
+    let environment = prepared.variables(&loaded, proxy.as_deref(), &now);
     launch(program, rest, &environment, gate.lease)
 }
 
