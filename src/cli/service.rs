@@ -48,10 +48,10 @@ struct Service {
     writes: Vec<PathBuf>,
     proxy: SocketAddr,
     admin: SocketAddr,
+    /// What the system leads here arrives there.
+    transparent: Option<SocketAddr>,
     /// How long it may take to stop.
     drain: Duration,
-    /// It needs `CAP_NET_ADMIN`.
-    redirects: bool,
 }
 
 /// Prints the definition to standard output, and how to install it to standard error.
@@ -85,7 +85,7 @@ impl Service {
         let setup = &loaded.setup;
         let journal = setup.journal.as_deref().and_then(Path::parent);
         let mut writes: Vec<PathBuf> =
-            [Some(&*setup.certs), journal].into_iter().flatten().map(|at| here.join(at)).collect();
+            [Some(&*setup.certs), journal, Some(&*setup.state)].into_iter().flatten().map(|at| here.join(at)).collect();
         writes.dedup();
         Ok(Self {
             program: env::current_exe().context("cannot tell which file this program is")?,
@@ -94,7 +94,7 @@ impl Service {
             proxy: setup.proxy,
             admin: setup.admin,
             drain: setup.limits.drain_timeout,
-            redirects: false,
+            transparent: setup.transparent,
         })
     }
 
@@ -136,6 +136,6 @@ fn example() -> Service {
         proxy: "127.0.0.1:8484".parse().unwrap_or_else(|_| unreachable!()),
         admin: "[::1]:8485".parse().unwrap_or_else(|_| unreachable!()),
         drain: Duration::from_secs(600),
-        redirects: false,
+        transparent: None,
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::config::setup::Setup;
 
 /// Sections that take effect for the calls after a reload; everything else is fixed while the gate runs.
-pub const LIVE: [&str; 6] = ["intercept", "models", "modelsFile", "duplicates", "pricing", "metering"];
+pub const LIVE: [&str; 8] =
+    ["auditing", "duplicates", "intercept", "metering", "models", "modelsFile", "pinned", "pricing"];
 
 /// The keys that differ and are fixed, such as `listen.proxy`, in the order of their names. The views are as
 /// `/config` shows them, and hide secrets, which are compared by the setups.
@@ -33,6 +34,9 @@ pub fn fixed((old, before): (&Setup, &Value), (new, after): (&Setup, &Value)) ->
     let headers = |setup: &Setup| setup.collector.as_ref().map(|collector| collector.headers.clone());
     if headers(old) != headers(new) {
         keys.insert("telemetry.otlp".into());
+    }
+    if old.keepers != new.keepers {
+        keys.insert("listen.users".into());
     }
     let login = |setup: &Setup| setup.upstream.outer.as_ref().map(|proxy| proxy.login.clone());
     if login(old) != login(new) {

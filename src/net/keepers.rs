@@ -54,6 +54,15 @@ impl Keepers {
     }
 }
 
+impl PartialEq for Keepers {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Keeper, &Keeper)| {
+            one.name == other.name && one.password_digest.as_ref() == other.password_digest.as_ref()
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&*other.0).all(same)
+    }
+}
+
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Keeper").field(&self.name).finish()

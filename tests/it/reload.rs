@@ -75,7 +75,7 @@ async fn what_can_change_does_and_what_cannot_is_named() {
     // A secret is not shown, and known to have changed nevertheless; it is the old one that counts.
     write(&home, &format!("admin: {{ token: 'other' }}, {MODEL}"));
     assert_eq!(reload(gate.admin, "t0ken").await.json()["needsRestart"], serde_json::json!(["admin.token"]));
-    write(&home, TOKEN);
+    write(&home, &format!("{TOKEN} auditing: 'mandatory',"));
     assert_eq!(reload(gate.admin, "t0ken").await.json()["needsRestart"], serde_json::json!([]));
     assert_eq!(models(&gate).await, serde_json::json!([]));
 }

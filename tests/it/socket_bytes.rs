@@ -134,7 +134,8 @@ async fn every_byte_arrives_as_it_was_sent_and_each_side_ends_by_itself() {
         assert!(read == down, "{way:?} {size}: the client read {} bytes of {}", read.len(), down.len());
         assert!(got == up, "{way:?} {size}: the upstream read {} bytes of {}", got.len(), up.len());
         let head = head.to_ascii_lowercase();
-        for field in ["sec-websocket-key: dghlihnhbxbszsbub25jzq==", "sec-websocket-extensions: permessage-deflate\r\n"] {
+        for field in ["sec-websocket-key: dghlihnhbxbszsbub25jzq==", "sec-websocket-extensions: permessage-deflate\r\n"]
+        {
             assert!(head.contains(field), "{head}");
         }
         let entry = gate.wait_for_entries(1).await.remove(0);

@@ -46,9 +46,11 @@ pub(super) fn unit(service: &Service, whose: Whose) -> String {
     if whose == Whose::Machine {
         text.push_str("User=tollgate\n");
     }
-    let privilege = if service.redirects { "CAP_NET_ADMIN" } else { "" };
-    if !privilege.is_empty() {
-        text.push_str(&format!("AmbientCapabilities={privilege}\n"));
+    // For the mark on its own connections, and for listening to what was meant for others. A user has none to give.
+    let redirects = whose == Whose::Machine && service.transparent.is_some();
+    let privilege = if redirects { "CAP_NET_ADMIN" } else { "" };
+    if redirects {
+        text.push_str("AmbientCapabilities=CAP_NET_ADMIN\n");
     }
     text.push_str(ALWAYS);
     if whose == Whose::User {
@@ -59,6 +61,10 @@ pub(super) fn unit(service: &Service, whose: Whose) -> String {
     } else {
         text.push_str(&format!("CapabilityBoundingSet={privilege}\n"));
         text.push_str(CLOSED);
+        if whose == Whose::UserSandboxed {
+            // Older versions do not infer it from the rest.
+            text.push_str("PrivateUsers=yes\n");
+        }
         let folders: Vec<String> = service.writes.iter().map(|folder| quoted(&shown(folder), false)).collect();
         text.push_str(&format!("ReadWritePaths={}\n", folders.join(" ")));
     }
@@ -67,20 +73,20 @@ pub(super) fn unit(service: &Service, whose: Whose) -> String {
     text
 }
 
-/// The unit of the sockets; the gate knows them by their addresses.
+/// The unit of the sockets; the gate knows them by their addresses. It opens `listen.transparent` itself, as that has one
+/// on each loopback address.
 pub(super) fn sockets(service: &Service) -> String {
+    let listens: String = [service.proxy, service.admin].iter().map(|at| format!("ListenStream={at}\n")).collect();
     format!(
         "[Unit]\n\
          Description=Sockets of Tollgate\n\
          \n\
          [Socket]\n\
-         ListenStream={}\n\
-         ListenStream={}\n\
+         {listens}\
          NoDelay=yes\n\
          \n\
          [Install]\n\
-         WantedBy=sockets.target\n",
-        service.proxy, service.admin
+         WantedBy=sockets.target\n"
     )
 }
 
@@ -186,15 +192,16 @@ mod tests {
 
     #[test]
     fn a_closed_unit_may_write_its_own_folders_and_has_no_privilege_unless_it_redirects() {
-        let redirecting = Service { redirects: true, ..example() };
+        let redirecting = Service { transparent: "127.0.0.1:8486".parse().ok(), ..example() };
         for whose in [Whose::UserSandboxed, Whose::Machine] {
             let text = unit(&example(), whose);
             let own = r#"ReadWritePaths="/home/me/.local/share/tollgate/certs" "/home/me/da ta""#;
             for line in [own, "ProtectSystem=strict", "ProtectHome=read-only", "CapabilityBoundingSet="] {
                 assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
             }
-            assert!(unit(&redirecting, whose).contains("CapabilityBoundingSet=CAP_NET_ADMIN\n"));
         }
+        assert!(unit(&redirecting, Whose::Machine).contains("CapabilityBoundingSet=CAP_NET_ADMIN\n"));
+        assert!(!unit(&redirecting, Whose::UserSandboxed).contains("CAP_NET_ADMIN"));
         assert!(unit(&example(), Whose::Machine).contains("User=tollgate\n"));
     }
 
