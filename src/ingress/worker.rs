@@ -187,10 +187,13 @@ async fn run(mut arrivals: mpsc::UnboundedReceiver<Accepted>, common: Common, lo
             tokio::time::sleep(common.limits.drain_timeout).await;
         } => {}
     }
-    // Those that were told to stop get the time for a goodbye that needs no waiting.
-    for _ in 0..FAREWELLS {
-        tokio::task::yield_now().await;
-    }
+    // Those that were told to stop get the time for a goodbye.
+    let farewells = async {
+        while open.get() > 0 {
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELLS, farewells).await;
 }
 
 /// Who is at the other end of connections.
@@ -268,5 +271,8 @@ async fn sweep(pool: Pool) {
 }
 
 const CHECK: Duration = Duration::from_millis(20);
-const FAREWELLS: usize = 16;
+/// What a goodbye may take, so that a stop at once is one.
+const FAREWELLS: Duration = Duration::from_millis(500);
+/// Between two looks at who is still there.
+const GLANCE: Duration = Duration::from_millis(1);
 const SWEEP: Duration = Duration::from_secs(10);

@@ -16,6 +16,8 @@ pub mod gate;
 #[cfg(target_os = "linux")]
 mod isolate;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod pac;
 #[cfg(test)]
 mod prices;

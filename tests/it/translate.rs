@@ -308,7 +308,7 @@ async fn what_is_left_of_the_length_goes_to_an_answer_without_a_limit() {
 
 #[tokio::test]
 async fn headers_and_time_limit_of_a_line_hold_for_its_endpoint() {
-    let house = House::completing("headers: {'x-tenant': 'tenant-secret'}, apiKey: 'sk-own-key', timeout: '50ms'");
+    let house = House::completing("headers: {'x-tenant': 'tenant-secret'}, apiKey: 'sk-own-key', timeout: '1s'");
     let mut client = house.client().await;
     assert_eq!(client.post(CHAT, chat(json!({}))).await.status, StatusCode::OK);
     assert_eq!(house.other.seen()[0].headers["x-tenant"], "tenant-secret");

@@ -13,12 +13,17 @@ fn open(path: &Path) -> Ledger {
     Ledger::open(100, path.to_owned(), None).unwrap()
 }
 
-/// What a kill of both processes at this moment would leave.
+/// What a kill of both processes at this moment would leave. The spool comes first: what leaves it while this copies is
+/// in the file by then, as it would be.
 fn image(folder: &TempDir) -> TempDir {
     let copy = TempDir::new().unwrap();
-    for file in fs::read_dir(folder.path()).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort_by_key(|file| !file.to_string_lossy().contains("-spool-"));
+    for file in files {
+        match fs::copy(&file, copy.path().join(file.file_name().unwrap())) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            copied => drop(copied.unwrap()),
+        }
     }
     copy
 }
